@@ -1,0 +1,1 @@
+"""The state tree, edits, records, named streams and every seam: what all other rooms speak in."""

@@ -1,0 +1,40 @@
+"""Errors that teach: what was expected, what was got, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class SandboxError(Exception):
+    """A user's or an author's mistake, told in one message and shown without a traceback."""
+
+
+class ConfigError(SandboxError):
+    """The composed configuration can't be built."""
+
+
+class EditError(SandboxError):
+    """A malformed edit: wrong path, structure, shape or dtype, or outside the allow-list."""
+
+
+class LifeError(SandboxError):
+    """A life went non-finite with no edit to blame, so there is nothing to roll back to."""
+
+
+class LineageError(SandboxError):
+    """A lineage, checkpoint or run folder that can't be read, or that does not replay."""
+
+
+def explain(*, expected: str, got: str, do: str) -> str:
+    """The one form of every message."""
+    return f"expected {expected}; got {got}. {do}"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A near miss among `known`, or the list of them."""
+    known = sorted(known)
+    near = get_close_matches(name, known, n=1, cutoff=0.5)
+    if near:
+        return f"Did you mean '{near[0]}'?"
+    return f"Known: {', '.join(known) or 'none'}."

@@ -1,0 +1,131 @@
+"""The one immutable record through which the circle passes: everything that learns or is learned.
+
+Each slot is a tree whose leaves carry one row per seed [S, ...] or one per lane [L, ...]. Which of the two is
+declared by `World.per_lane`, never guessed. `put` copies the spine and never a leaf, so keeping an old state is free,
+and rolling back is keeping the old reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from hashlib import blake2b
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from sandbox.core.error import EditError, did_you_mean, explain
+from sandbox.core.tree import Tree, finite_rows, flatten, tree_map
+
+SLOTS = ("init", "params", "slots", "rule", "meta", "gate", "task")
+
+
+@dataclass(frozen=True)
+class State:
+    """`init`: weights a lifetime starts from; `params`: live weights; `slots`: the rule's memory; `rule`: phi;
+    `meta`: psi of level n under `"n"`; `gate`: the gates' memories, likewise; `task`: the drawn tasks;
+    `seed` [S]; `t`: inner steps lived (streams are indexed by it)."""
+
+    init: Tree
+    params: Tree
+    slots: Tree
+    rule: Tree
+    meta: Tree
+    gate: Tree
+    task: Tree
+    seed: Tensor
+    t: int = 0
+
+    def __post_init__(self) -> None:
+        names = {field.name for field in fields(self)}
+        if names != {*SLOTS, "seed", "t"}:
+            raise TypeError(f"State is final; subclass fields found: {names}")
+
+    @property
+    def seeds(self) -> int:
+        """S."""
+        return self.seed.shape[0]
+
+
+def subtree(state: State, path: str) -> Tree:
+    """The leaf or tree at `path`; raises `EditError` where there is none."""
+    slot, _, rest = path.partition("/")
+    if slot not in SLOTS:
+        raise EditError(explain(expected="a path that starts with a slot of the state", got=f"'{path}'",
+                                do=did_you_mean(slot, SLOTS)))  # fmt: skip
+    node = cast(Tree, getattr(state, slot))
+    for name in rest.split("/") if rest else ():
+        if isinstance(node, Tensor) or name not in node:
+            known = () if isinstance(node, Tensor) else tuple(node)
+            raise EditError(explain(expected=f"a path inside '{slot}'", got=f"'{path}'", do=did_you_mean(name, known)))
+        node = node[name]
+    return node
+
+
+def leaves(state: State, path: str) -> dict[str, Tensor]:
+    """Every leaf at or below `path`, under its full path."""
+    return flatten(subtree(state, path), path)
+
+
+def put(state: State, values: Mapping[str, Tree]) -> State:
+    """A state with each path replaced; paths must exist, and only the spine is copied."""
+    for path, value in values.items():
+        subtree(state, path)
+        slot, _, rest = path.partition("/")
+        old = cast(Tree, getattr(state, slot))
+        state = replace(state, **{slot: _put(old, rest.split("/") if rest else [], value)})
+    return state
+
+
+def _put(node: Tree, names: list[str], value: Tree) -> Tree:
+    if not names:
+        return value
+    node = cast(Mapping[str, Tree], node)
+    return {**node, names[0]: _put(node[names[0]], names[1:], value)}
+
+
+def map_state(function: object, state: State) -> State:
+    """`function` applied to every leaf of every slot."""
+    return replace(state, **{slot: tree_map(function, getattr(state, slot)) for slot in SLOTS})  # type: ignore[arg-type]
+
+
+def detach(state: State) -> State:
+    """The state off the tape."""
+    return map_state(Tensor.detach, state)
+
+
+def finite_seeds(state: State) -> Tensor:
+    """[S] bool: seeds all of whose leaves are finite."""
+    good = torch.ones(state.seeds, dtype=torch.bool)
+    for slot in SLOTS:
+        good &= finite_rows(getattr(state, slot), state.seeds)
+    return good
+
+
+def choose_seeds(mask: Tensor, yes: State, no: State) -> State:
+    """Each seed's rows from `yes` where `mask` [S] holds, else from `no`; t and seeds are those of `yes`. By reference
+    where all agree."""
+    if bool(mask.all()):
+        return yes
+    if not bool(mask.any()):
+        return replace(no, t=yes.t)
+
+    def pick(a: Tensor, b: Tensor) -> Tensor:
+        rows = mask.repeat_interleave(a.shape[0] // mask.shape[0])
+        return a if a is b else torch.where(rows.reshape(-1, *[1] * (a.dim() - 1)), a, b)
+
+    return replace(yes, **{slot: tree_map(pick, getattr(yes, slot), getattr(no, slot)) for slot in SLOTS})
+
+
+def digest(state: State) -> list[str]:
+    """One fingerprint a seed [S]: path, dtype, shape and bytes of every leaf's rows of that seed."""
+    hashes = [blake2b(f"{int(seed)}@{state.t}".encode(), digest_size=8) for seed in state.seed]
+    for slot in SLOTS:
+        for path, leaf in leaves(state, slot).items():
+            rows = leaf.detach().contiguous().reshape(state.seeds, -1).numpy()
+            head = f"|{path}|{leaf.dtype}|{tuple(leaf.shape[1:])}|".encode()
+            for row, fingerprint in zip(rows, hashes, strict=True):
+                fingerprint.update(head)
+                fingerprint.update(row.tobytes())
+    return [fingerprint.hexdigest() for fingerprint in hashes]

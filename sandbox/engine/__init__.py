@@ -1,0 +1,1 @@
+"""How a lifetime is unrolled, differentiated and scored: `functional` (torch.func) and `higher`."""

@@ -1,0 +1,201 @@
+"""From a composed configuration to a run: build the objects, keep the run folder, continue or skip, and replay."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import nn
+
+from sandbox import archive
+from sandbox.about import about
+from sandbox.config import build, target
+from sandbox.core.edit import expand
+from sandbox.core.error import ConfigError, LineageError, SandboxError, did_you_mean, explain
+from sandbox.core.protocols import Level, Model, Task, World
+from sandbox.core.state import leaves
+from sandbox.loop.reflect import Loop
+from sandbox.meta_learner.yoked import Yoked
+from sandbox.model.module import Module
+
+Config = dict[str, Any]
+COSMETIC = ("label", "runs", "tracker")  # keys that don't change what a run is
+COUNTS = ("seeds", "tasks", "steps", "horizon", "threads")
+KEYS = (*COSMETIC, *COUNTS, "task", "model", "rule", "meta_learner", "gate", "engine", "meter", "seed", "lifetime",
+        "allow", "anchor", "faults", "above")  # fmt: skip
+
+
+# ---- objects --------------------------------------------------------------------------------------------------------
+
+
+def build_loop(config: Config) -> Loop:
+    """World, levels, engine and meters; raises `ConfigError` for anything that can't be built."""
+    for key in config:
+        if key not in KEYS:
+            raise ConfigError(explain(expected="a known key", got=f"'{key}'", do=did_you_mean(key, KEYS)))
+    for key in COUNTS:
+        if not isinstance(config[key], int) or config[key] < 1:
+            raise ConfigError(explain(expected=f"a positive whole number at {key}", got=repr(config[key]),
+                                      do=f"Set {key}=1 or more."))  # fmt: skip
+    task = build(config["task"], "task")
+    world = World(task, build_model(config["model"], task), build(config["rule"], "rule"), config["tasks"])
+    first = {key: config[key] for key in ("meta_learner", "gate", "horizon", "lifetime", "allow", "anchor", "faults")}
+    levels = [_level(first, "level 1"), *(_level(node, f"above[{n}]") for n, node in enumerate(config["above"]))]
+    meters = tuple(build(node, f"meter.{name}") for name, node in (config["meter"] or {}).items())
+    return Loop(world, build(config["engine"], "engine"), tuple(levels), meters)
+
+
+def build_model(node: Mapping[str, Any], task: Task) -> Model:
+    """Any `nn.Module` by its class, its inputs, outputs and dtype taken from the task where it has such parameters."""
+    make = partial(build, node, "model", inputs=task.inputs, outputs=task.outputs, dtype=getattr(task, "dtype", None))
+    return Module(make) if issubclass(target(node["_target_"], "model"), nn.Module) else make()
+
+
+def _level(node: Mapping[str, Any], where: str) -> Level:
+    given = {key: value for key, value in node.items() if value is not None}
+    return build({"_target_": "sandbox.core.protocols.Level", **given}, where)
+
+
+def seeds_of(config: Config) -> list[int]:
+    """The seeds of a run: `seeds` of them from `seed`."""
+    return list(range(config["seed"], config["seed"] + config["seeds"]))
+
+
+def prepare(config: Config) -> Loop:
+    """The loop, with the course that a yoked control lives by; where the run it names is missing, it is run first."""
+    loop = build_loop(config)
+    yoked = loop.levels[0].meta_learner
+    if not isinstance(yoked, Yoked):
+        return loop
+    source = config | {"meta_learner": config["meta_learner"]["of"], "label": yoked.source}
+    folder = perform(source)
+    state = loop.start(seeds_of(config)).state
+    start = {path: leaves(state, path)[path] for path in expand(state, yoked.needs.edits)}
+    course = yoked.arrange(archive.course(archive.read(folder), start))
+    return replace(loop, levels=(replace(loop.levels[0], course=course), *loop.levels[1:]))
+
+
+# ---- runs -----------------------------------------------------------------------------------------------------------
+
+
+def identity(config: Config) -> str:
+    """The hash of what a run is."""
+    kept = {key: value for key, value in config.items() if key not in COSMETIC}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:10]
+
+
+def folder_of(config: Config) -> Path:
+    """Where the run lives: the folder that already holds this identity, whatever its label, or a new one."""
+    runs, name = Path(config["runs"]), identity(config)
+    return next(iter(sorted(runs.glob(f"*-{name}"))), runs / f"{config['label']}-{name}")
+
+
+def perform(config: Config, overrides: Sequence[str] = ()) -> Path:
+    """Run a configuration, or continue it, or skip it where it is finished; returns its folder.
+
+    A second process that is asked for the same run waits for the first.
+    """
+    folder = folder_of(config)
+    build_loop(config)  # a configuration that can't be built leaves no folder behind
+    with _claimed(folder):
+        if _status(folder).get("state") == "finished":
+            return folder
+        torch.set_num_threads(config["threads"])
+        archive.write_whole(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode())
+        described = about(identity(config), overrides)
+        archive.write_whole(folder / "about.json", json.dumps(described, indent=1).encode())
+        began = time.monotonic()
+        note = partial(_note, folder, steps=config["steps"], began=began)
+        try:
+            _live(config, folder, note)
+        except SandboxError as error:
+            note("failed", error=str(error))
+            raise
+        except KeyboardInterrupt:
+            note("interrupted")
+            raise
+        except BaseException as error:
+            note("failed", error=f"{type(error).__name__}: {error}")
+            raise
+    return folder
+
+
+def _live(config: Config, folder: Path, note: Any) -> None:
+    loop, seeds = prepare(config), seeds_of(config)
+    resume = archive.load_checkpoint(folder, loop.start(seeds).state)
+    done = resume[1] if resume else 0
+    note("running", step=done)
+    trackers = [build(node, f"tracker.{name}").start(folder, config, done)
+                for name, node in sorted((config["tracker"] or {}).items())]  # fmt: skip
+    finished = False
+    try:
+        noted = time.monotonic()
+        for record in loop.run(seeds, config["steps"], resume=resume):
+            for tracker in trackers:
+                tracker.write(record)
+            if time.monotonic() - noted > 1:
+                note("running", step=record.step)
+                noted = time.monotonic()
+        finished = True
+    finally:
+        for tracker in trackers:
+            tracker.close(finished=finished)
+    note("finished", step=config["steps"])
+
+
+def _note(folder: Path, state: str, *, steps: int, began: float, **more: Any) -> None:
+    status = {"step": _status(folder).get("step", 0)} | more
+    status |= {"state": state, "steps": steps, "seconds": round(time.monotonic() - began, 1)}
+    archive.write_whole(folder / "status.json", json.dumps(status).encode())
+
+
+def _status(folder: Path) -> dict[str, Any]:
+    path = folder / "status.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+@contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+# ---- replay ---------------------------------------------------------------------------------------------------------
+
+
+def replay(folder: Path) -> int:
+    """Re-execute a run and compare every line with its lineage; returns how many agree, all of them. Raises
+    `LineageError` naming the first line and key that differ."""
+    if not (folder / "config.yaml").exists():
+        raise LineageError(explain(expected="a run folder with config.yaml", got=str(folder),
+                                   do="Name a folder under runs/."))  # fmt: skip
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    torch.set_num_threads(config["threads"])
+    lines = archive.read(folder)
+    records = prepare(config).run(seeds_of(config), config["steps"])
+    for number, line in enumerate(lines, start=1):
+        again = json.loads(archive.as_json(next(records)))
+        for key in again.keys() | line.keys():
+            if again.get(key) != line.get(key):
+                raise LineageError(explain(
+                    expected=f"line {number} (step {line.get('step')}) of {folder / archive.LINEAGE} to replay",
+                    got=f"another '{key}': {_short(line.get(key))} written, {_short(again.get(key))} replayed",
+                    do="The line was changed, or code or versions differ from about.json."))  # fmt: skip
+    return len(lines)
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,1 @@
+"""Who judges an edit, on data that the meta-learner cannot reach."""

@@ -1,0 +1,29 @@
+"""No judgement: every well-formed, finite edit is committed, as in gradient-based meta-learning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from sandbox.core.protocols import Params
+
+
+@dataclass(frozen=True)
+class Always:
+    """Accepts without a trial."""
+
+    @property
+    def trials(self) -> int:
+        return 0
+
+    @property
+    def score(self) -> Literal["process"]:
+        return "process"
+
+    def init(self) -> Params:
+        return {}
+
+    def decide(self, incumbent: Tensor, candidate: Tensor, memory: Params) -> tuple[bool, str, Params]:
+        return True, "", memory

@@ -1,0 +1,235 @@
+"""One reflective step: live, observe, ask, try, judge, commit or roll back; and the run that repeats it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from sandbox.core.edit import Edit, apply, covers, expand
+from sandbox.core.error import ConfigError, EditError, LifeError, explain
+from sandbox.core.protocols import Engine, Hears, Level, Meter, Tape, World
+from sandbox.core.random import untouched
+from sandbox.core.record import NO_EDIT, REFUSED, ROLLED_BACK, Record, Standing
+from sandbox.core.state import State, choose_seeds, detach, finite_seeds, leaves, put, subtree
+from sandbox.core.tree import stack, to_rows
+from sandbox.loop.describe import describe
+from sandbox.loop.judge import Judgement, judge
+from sandbox.loop.probe import LoopProbe
+from sandbox.loop.serve import Asked, ask, edits_lanes, serve, watch
+
+Mode = Literal["real", "trial", "probe"]
+"""real: recorded, rolled back where not finite. trial: judged but unrecorded. probe: edits taken unjudged."""
+
+
+@dataclass(frozen=True)
+class Lived:
+    """Where a life stands, its own losses [K, L], and the records of the reflective steps within."""
+
+    standing: Standing
+    own: Tensor
+    records: tuple[Record, ...] = ()
+
+
+@dataclass(frozen=True)
+class Loop:
+    """Levels of reflection over one world; `levels[0]` is level 1, the editor of the rule."""
+
+    world: World
+    engine: Engine
+    levels: tuple[Level, ...]
+    meters: tuple[Meter, ...] = ()
+
+    def __post_init__(self) -> None:
+        for n, level in enumerate(self.levels, start=1):
+            _check(n, level)
+
+    def start(self, seeds: Sequence[int]) -> Standing:
+        """Before any learning: fresh weights, phi, psi and memories of the gates."""
+        world, count = self.world, len(seeds)
+        weights = [world.model.init(seed) for seed in seeds]
+        lanes = world.tasks if "rule" in world.per_lane else 1
+        phi = stack([world.rule.init(params) for params in weights for _ in range(lanes)])
+        state = State(stack(weights), {}, {}, phi, {}, {}, {}, torch.tensor(list(seeds), dtype=torch.int64))
+        state = self.engine.born(world, self.engine.draw(world, state, "life"))
+        for n, level in enumerate(self.levels, start=1):
+            gates = {str(n): level.gate} | ({f"{n}.anchor": level.anchor} if level.anchor else {})
+            memories = {name: to_rows(gate.init(), count) for name, gate in gates.items()}
+            state = replace(state, gate={**state.gate, **memories})
+            needs = level.meta_learner.needs
+            below = expand(state, [path for path in needs.edits if not covers([f"meta/{n}"], path)])
+            psi = level.meta_learner.init({path: leaves(state, path)[path][0] for path in below})
+            rows = count * world.tasks if edits_lanes(world, needs) else count
+            state = replace(state, meta={**state.meta, str(n): to_rows(psi, rows)})
+            expand(state, needs.edits)
+        return Standing(state, before=state, edited=torch.zeros(count, dtype=torch.bool))
+
+    def run(self, seeds: Sequence[int], steps: int, *, resume: tuple[Standing, int] | None = None) -> Iterator[Record]:
+        """Every record in order: step 0 is the start; the top level's last is `steps`. `resume` is a standing and the
+        top level's steps already done."""
+        first = self.start(seeds)
+        standing, done = resume or (first, 0)
+        if not done:
+            asked = Asked(Edit(), {}, torch.zeros(len(seeds), dtype=torch.bool))
+            own = torch.full((1, len(seeds) * self.world.tasks), torch.nan)
+            yield self._read(describe(0, len(self.levels), first, own, asked, None), first.state, steps)
+        for step in range(done + 1, steps + 1):
+            with untouched():
+                lived = self.reflect(len(self.levels), standing, step, "life")
+            standing = lived.standing
+            yield from lived.records[:-1]
+            yield self._read(lived.records[-1], first.state, steps)
+
+    def live(self, n: int, standing: Standing, step: int, stream: str, tape: Tape, mode: Mode, *,
+             held_out: bool = False) -> Lived:  # fmt: skip
+        """One horizon of level `n`: inner steps for level 1, reflective steps of the level below for the others."""
+        level, state = self.levels[n - 1], standing.state
+        if level.lifetime == "episodic":
+            state = self.engine.born(self.world, self.engine.draw(self.world, state, stream, held_out=held_out))
+        if n == 1:
+            state, own = self.engine.unroll(self.world, state, level.horizon, stream, tape)
+            return Lived(replace(standing, state=state), own)
+        lived = Lived(replace(standing, state=state), torch.zeros(0))
+        owns: list[Tensor] = []
+        records: tuple[Record, ...] = ()
+        for k in range(level.horizon):
+            below = (step - 1) * level.horizon + k + 1
+            lived = self.reflect(n - 1, lived.standing, below, stream, tape=tape, mode=mode)
+            owns.append(lived.own)
+            records += lived.records
+        return Lived(lived.standing, torch.cat(owns), records)
+
+    def reflect(self, n: int, standing: Standing, step: int, stream: str, *, tape: Tape = "off",
+                mode: Mode = "real") -> Lived:  # fmt: skip
+        """One reflective step of level `n`, on the tape of the level above if there is one."""
+        level, needs = self.levels[n - 1], self.levels[n - 1].meta_learner.needs
+        begin, watched = watch(standing.state, needs, nested=tape != "off")
+        own_tape: Tape = "off" if not needs.grads else "first_order" if needs.first_order else "full"
+        taping: Tape = "full" if "full" in (tape, own_tape) else own_tape if tape == "off" else tape
+        lived = self.live(n, replace(standing, state=begin), step, stream, taping, mode)
+        seen = serve(self.world, self.engine, level, n, lived.standing.state, lived.own, watched,
+                     step=step, stream=stream, tape=tape)  # fmt: skip
+        standing, own = lived.standing, lived.own
+        if tape == "off":
+            standing, own = (
+                replace(standing, state=detach(standing.state), before=detach(standing.before)),
+                own.detach(),
+            )
+        lost = torch.zeros(len(standing.edited), dtype=torch.bool)
+        if mode == "real":
+            standing, lost = self._roll_back(standing, own)
+        asked, fault = self._ask(level, n, standing.state, seen, tape)
+        remembered = put(standing.state, {f"meta/{n}": asked.psi})
+        allow = level.allow or needs.edits
+        try:
+            candidate, taken = apply(remembered, asked.edit, allow=allow, frozen=lost)
+        except EditError as error:
+            if level.faults == "stop":
+                raise
+            asked, fault = replace(asked, edit=Edit()), str(error)
+            candidate, taken = remembered, torch.zeros_like(lost)
+        if fault or not asked.edit.set:
+            taken = torch.zeros_like(lost)
+        judgement = self._judge(level, n, remembered, candidate, taken, step, stream, mode)
+        committed, _ = apply(judgement.state, asked.edit, allow=allow, frozen=~judgement.accepted)
+        if isinstance(level.meta_learner, Hears) and asked.edit.set:
+            committed = put(committed, {f"meta/{n}": _tell(level.meta_learner, n, committed, judgement.accepted)})
+        standing = Standing(
+            committed,
+            before=choose_seeds(judgement.accepted, judgement.state, standing.before),
+            edited=standing.edited | judgement.accepted,
+        )
+        if mode != "real":
+            return Lived(standing, own)
+        verdict = _verdict(judgement, asked, lost, fault)
+        return Lived(standing, own, (*lived.records, describe(step, n, standing, own, asked, verdict)))
+
+    def _ask(self, level: Level, n: int, state: State, seen, tape: Tape) -> tuple[Asked, str]:
+        try:
+            return ask(level, n, state, seen, tape=tape), ""
+        except EditError as error:
+            if level.faults == "stop":
+                raise
+            kept = subtree(state, f"meta/{n}")
+            return Asked(Edit(), kept, torch.zeros(state.seeds, dtype=torch.bool)), str(error)  # type: ignore[arg-type]
+
+    def _judge(self, level: Level, n: int, incumbent: State, candidate: State, taken: Tensor, step: int, stream: str,
+               mode: Mode) -> Judgement:  # fmt: skip
+        if mode == "probe":
+            return Judgement(taken, [], [], [], incumbent)
+
+        def live(state: State, trial: str) -> State:
+            standing = Standing(detach(state), detach(state), torch.zeros_like(taken))
+            return detach(self.live(n, standing, step, trial, "off", "trial").standing.state)
+
+        if not bool(taken.any()):
+            return Judgement(taken, [REFUSED] * len(taken), ["not finite"] * len(taken), [""] * len(taken), incumbent)
+        return judge(self.world, self.engine, level, n, incumbent, candidate, taken, live, f"{stream}/{step}")
+
+    def _roll_back(self, standing: Standing, own: Tensor) -> tuple[Standing, Tensor]:
+        """Seeds [S] whose life went non-finite go back to before their last accepted edit."""
+        state = standing.state
+        lost = ~(finite_seeds(state) & torch.isfinite(own).reshape(-1, state.seeds, self.world.tasks).all(2).all(0))
+        if not bool(lost.any()):
+            return standing, lost
+        hopeless = state.seed[lost & ~standing.edited].tolist()
+        if hopeless:
+            raise LifeError(explain(
+                expected="finite losses and weights", got=f"NaN or infinity by inner step {state.t} in seeds {hopeless}, "
+                "with no edit to roll back", do="The rule itself diverges: lower its learning rate or mend its loss. "
+                "Everything up to the step before is kept."))  # fmt: skip
+        restored = choose_seeds(lost, replace(standing.before, t=state.t), state)
+        return Standing(restored, standing.before, standing.edited & ~lost), lost
+
+    def _read(self, record: Record, start: State, steps: int) -> Record:
+        readings: dict[str, list[float]] = {}
+        probe = LoopProbe(self, record.state, start, record.step)
+        for meter in self.meters:
+            if record.step % meter.every == 0 or record.step == steps:
+                with untouched():
+                    found = meter.read(probe)
+                readings |= {name: value.detach().double().tolist() for name, value in found.items()}
+        return replace(record, readings=readings)
+
+
+def _tell(meta_learner: Hears, n: int, state: State, accepted: Tensor):
+    psi = subtree(state, f"meta/{n}")
+    rows = next(iter(psi.values())).shape[0] if psi else 0  # type: ignore[union-attr]
+    if not rows:
+        return psi
+    told = accepted.double().repeat_interleave(rows // len(accepted))
+    return torch.func.vmap(meta_learner.tell)(psi, told)
+
+
+def _verdict(judgement: Judgement, asked: Asked, lost: Tensor, fault: str) -> Judgement:
+    verdict, why = list(judgement.verdict), list(judgement.why)
+    for s in range(len(lost)):
+        if lost[s]:
+            verdict[s], why[s] = ROLLED_BACK, "its life went non-finite after its last edit, which is undone"
+        elif fault:
+            verdict[s], why[s] = REFUSED, fault
+        elif not asked.wanted[s]:
+            verdict[s], why[s] = NO_EDIT, ""
+    return replace(judgement, verdict=verdict, why=why)
+
+
+def _check(n: int, level: Level) -> None:
+    edits = level.meta_learner.needs.edits
+    if level.horizon < (1 if n == 1 else 2):
+        raise ConfigError(explain(expected=f"a horizon of {1 if n == 1 else 2} or more at level {n}",
+                                  got=str(level.horizon), do="An edit acts only in the step after it."))  # fmt: skip
+    if level.allow is not None:
+        beyond = [path for path in edits if not covers(level.allow, path)]
+        if beyond:
+            raise ConfigError(explain(expected=f"edits within the level's allow-list {list(level.allow)}",
+                                      got=f"a meta-learner that asks for {beyond}",
+                                      do="Widen `allow`, or narrow `meta_learner.edits`."))  # fmt: skip
+    below = ["init", "params", "slots", "rule", f"meta/{n}"]
+    below += [f"{slot}/{m}" for m in range(1, n) for slot in ("meta", "gate")]
+    above = [path for path in edits if not covers(below, path)]
+    if above:
+        raise ConfigError(explain(expected=f"a level {n} that edits what lies below it: {below}", got=f"{above}",
+                                  do="A level never edits its own gate, tasks, seeds or what lies above."))  # fmt: skip

@@ -1,0 +1,169 @@
+"""Observe and ask: what a meta-learner's needs name is served as clones, and its answer is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+from torch.func import vmap
+
+from sandbox.core.edit import Edit, expand
+from sandbox.core.error import ConfigError, EditError, explain
+from sandbox.core.protocols import Engine, Grad, Level, Needs, Params, Seen, Tape, World
+from sandbox.core.random import uniforms, untouched
+from sandbox.core.state import State, leaves, put, subtree
+from sandbox.core.tree import by_seed, choose, finite_rows, flatten, tree_map
+
+
+@dataclass(frozen=True)
+class Asked:
+    """`edit` with all rows; psi afterwards; `wanted` [S]: seeds that asked for anything."""
+
+    edit: Edit
+    psi: Params
+    wanted: Tensor
+
+
+def watch(state: State, needs: Needs, *, nested: bool) -> tuple[State, dict[str, Tensor]]:
+    """The state with a fresh node on the tape at every path whose hypergradient is needed. Nested under another
+    level's tape the node stays connected to it; otherwise the tape begins here."""
+    watched = {
+        path: leaf.view_as(leaf) if nested and leaf.requires_grad else leaf.detach().clone().requires_grad_()
+        for grad in needs.grads
+        for path, leaf in leaves(state, grad.path).items()
+    }
+    return put(state, watched), watched
+
+
+def edits_lanes(world: World, needs: Needs) -> bool:
+    """Whether the edited slots carry a row per lane, so that the editor is asked lane by lane."""
+    return any(path.split("/")[0] in world.per_lane for path in needs.edits)
+
+
+def serve(
+    world: World, engine: Engine, level: Level, n: int, lived: State, own: Tensor, watched: Mapping[str, Tensor],
+    *, step: int, stream: str, tape: Tape,
+) -> Seen:  # fmt: skip
+    """What level `n` sees after a horizon that ended in `lived` with own losses [K, L]; fields have a row per seed
+    (per lane where it edits lanes)."""
+    needs, lanes = level.meta_learner.needs, edits_lanes(world, level.meta_learner.needs)
+    rows = own.shape[1] if lanes else lived.seeds
+
+    def gather(per_lane: Tensor) -> Tensor:
+        return per_lane if lanes else by_seed(per_lane, world.tasks).mean(dim=1)
+
+    with torch.set_grad_enabled(bool(needs.grads)):
+        if "practice" in world.task.noise:
+            process = gather(engine.scores(world, lived, "practice", stream).mean(dim=1))
+        else:
+            process = torch.full((rows,), torch.nan)
+        grad: dict[str, dict[str, Tensor]] = {"process": {}, "own": {}}
+        for group in {(g.objective, g.last): g for g in needs.grads}.values():
+            paths = [p for g in needs.grads if (g.objective, g.last) == (group.objective, group.last)
+                     for p in leaves(lived, g.path)]  # fmt: skip
+            target = process if group.objective == "process" else gather(own[-(group.last or 0) :].mean(dim=0))
+            grad[group.objective] |= _differentiate(target, paths, watched, group, keep=tape != "off")
+    visible = {path: leaves(lived, path)[path] for path in expand(lived, needs.reads)}
+    noise = uniforms(lived.seed, f"{stream}/ask/{n}", step, (needs.noise,))
+    served = Seen(
+        own=torch.stack([gather(losses) for losses in own], dim=1),
+        process=process,
+        grad=grad,
+        visible=visible,
+        noise=noise.repeat_interleave(rows // lived.seeds, dim=0),
+        course=_course(level, step) if needs.course else {},
+        step=torch.full((rows,), step - 1),
+    )
+    if tape != "off":
+        return served
+    return Seen(**{f.name: _map(torch.Tensor.detach, getattr(served, f.name)) for f in fields(served)})
+
+
+def _differentiate(
+    target: Tensor, paths: list[str], watched: Mapping[str, Tensor], wanted: Grad, *, keep: bool
+) -> dict[str, Tensor]:
+    at = [watched[path] for path in paths]
+    if target.requires_grad:
+        found = torch.autograd.grad(target.sum(), at, create_graph=keep, retain_graph=True, allow_unused=True)
+    else:
+        found = [None] * len(at)
+    # An unused path is refused, never read as zero: a zero would hide a dropped graph.
+    unused = [path for path, grad in zip(paths, found, strict=True) if grad is None]
+    if unused:
+        raise EditError(explain(
+            expected=f"a hypergradient of the {wanted.objective} objective at {unused}",
+            got="an objective that does not depend on it through the horizon just lived",
+            do="An edit acts only in the step after it: a level above the first needs a horizon of 2 or more; "
+               "`first_order` leaves parameters of the loss without a hypergradient; "
+               "a persistent life never starts from `init` again."))  # fmt: skip
+    return dict(zip(paths, found, strict=True))
+
+
+def _course(level: Level, step: int) -> Mapping[str, Tensor]:
+    course = level.course
+    if course is None or any(step > len(values) for values in course.values()):
+        raise ConfigError(explain(expected=f"a recorded course of {step} steps or more",
+                                  got="none" if course is None else str(min(map(len, course.values()))),
+                                  do="A yoked editor lives by a finished run of the same length."))  # fmt: skip
+    return {path: values[step - 1] for path, values in course.items()}
+
+
+def ask(level: Level, n: int, state: State, seen: Seen, *, tape: Tape) -> Asked:
+    """Level `n`'s answer. Raises `EditError` if it raises, writes in place, or returns anything but an edit and a psi
+    of the old structure; a row of psi that is not finite stays as it was."""
+    psi = subtree(state, f"meta/{n}")
+    shown = {f.name: _map(torch.Tensor.clone, getattr(seen, f.name)) for f in fields(seen)}
+    handed = _map(torch.Tensor.clone, psi)
+    notes: list[str] = []
+
+    def one(psi: Params, seen: Mapping[str, object]) -> tuple[dict[str, Tensor], Params]:
+        edit, after = level.meta_learner.ask(psi, Seen(**seen))  # type: ignore[arg-type]
+        notes.append(edit.note)
+        return dict(edit.set), after
+
+    with torch.set_grad_enabled(tape != "off"), untouched():
+        try:
+            if level.meta_learner.needs.vmapped:
+                values, after = vmap(one)(handed, shown)
+                wanted = torch.full((state.seeds,), bool(values))
+            else:
+                values, after, wanted = _row_by_row(one, handed, shown, state)
+        except Exception as error:  # the author's code: whatever it raises is its fault, told as such
+            raise EditError(explain(expected="an edit", got=f"{type(error).__name__} in ask: {error}",
+                                    do=f"Mend {type(level.meta_learner).__name__}.ask, or set faults=refuse to go on "
+                                       "without it."))  from error  # fmt: skip
+    if any(leaf._version for leaf in [*flatten(handed).values(), *_tensors(shown)]):
+        raise EditError(explain(expected="pure functions of what is seen", got="a write in place",
+                                do="Build new tensors; `ask` is handed clones, so nothing was harmed."))  # fmt: skip
+    old, new = flatten(psi), flatten(after)
+    if {k: (v.shape, v.dtype) for k, v in old.items()} != {k: (v.shape, v.dtype) for k, v in new.items()}:
+        raise EditError(explain(expected=f"psi with {sorted(old)} in their old shapes", got=f"{sorted(new)}",
+                                do="`ask` returns (Edit, psi) with the psi of `init`, updated."))  # fmt: skip
+    rows = next(iter(new.values())).shape[0] if new else 0
+    kept = choose(finite_rows(after, rows), after, psi) if new else psi
+    return Asked(Edit(values, notes[-1] if notes else ""), kept, wanted)  # type: ignore[arg-type]
+
+
+def _row_by_row(one, psi, shown, state: State):
+    """Ask each row alone; a row that leaves a path out keeps what it has there."""
+    rows = shown["step"].shape[0]
+    answers = [one(_map(lambda x, r=r: x[r], psi), {k: _map(lambda x, r=r: x[r], v) for k, v in shown.items()})
+               for r in range(rows)]  # fmt: skip
+    paths = sorted({path for values, _ in answers for path in values})
+    values = {
+        path: torch.stack([answer.get(path, leaves(state, path)[path][r]) for r, (answer, _) in enumerate(answers)])
+        for path in paths
+    }
+    after = tree_map(lambda *leaf: torch.stack(leaf), *(psi for _, psi in answers))
+    wanted = torch.tensor([bool(answer) for answer, _ in answers]).reshape(state.seeds, -1).any(dim=1)
+    return values, after, wanted
+
+
+def _map(function, node):
+    return tree_map(function, node)
+
+
+def _tensors(shown: Mapping[str, object]) -> list[Tensor]:
+    return [leaf for value in shown.values() for leaf in flatten(value).values()]  # type: ignore[arg-type]

@@ -1,0 +1,39 @@
+"""How far the agent and its rule have come from where they started."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sandbox.core.protocols import Probe
+from sandbox.core.state import State, leaves
+
+
+@dataclass(frozen=True)
+class Drift:
+    """Relative distances from the start, and phi in the units that a person reads."""
+
+    every: int = 1
+
+    def read(self, probe: Probe) -> Mapping[str, Tensor]:
+        rows = probe.state.seeds
+        phi = probe.state.rule
+        read = torch.func.vmap(probe.world.rule.read)(phi) if phi else {}
+        readings = {f"rule/{name}": value.reshape(rows, -1).mean(dim=1) for name, value in read.items()}
+        for slot in ("init", "params", "rule"):
+            if leaves(probe.state, slot):
+                readings[f"drift/{slot}"] = _distance(probe.state, probe.start, slot)
+        return readings
+
+
+def _distance(now: State, start: State, slot: str) -> Tensor:
+    """[S]: norm of the change over the norm at the start."""
+
+    def flat(state: State) -> Tensor:
+        return torch.cat([leaf.detach().reshape(state.seeds, -1).double() for leaf in leaves(state, slot).values()], 1)
+
+    begin = flat(start)
+    return (flat(now) - begin).norm(dim=1) / begin.norm(dim=1).clamp(min=1e-12)

@@ -1,0 +1,52 @@
+"""The three objectives side by side: the agent's own, the process's (raw and calibrated) and the human's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from sandbox.core.protocols import KnowsHuman, Probe, Tempered, World
+from sandbox.core.state import State
+from sandbox.core.tree import by_seed
+
+
+@dataclass(frozen=True)
+class Performance:
+    """Before and after adaptation on the fixed probe set. P is read on the deployment (or else test, or practice)
+    split; where lives are episodic, on `tasks` held-out probe tasks a seed."""
+
+    every: int = 10
+    tasks: int = 100
+
+    def read(self, probe: Probe) -> Mapping[str, Tensor]:
+        world = probe.world
+        if probe.level.lifetime == "episodic":
+            world = replace(world, tasks=self.tasks)
+        readings: dict[str, Tensor] = {}
+        for suffix, state in zip(("_before", ""), probe.adapted(world), strict=True):
+            readings |= {
+                f"performance/{name}{suffix}": value for name, value in _objectives(probe, world, state).items()
+            }
+        return readings
+
+
+def _objectives(probe: Probe, world: World, state: State) -> dict[str, Tensor]:
+    engine, task = probe.engine, world.task
+    split = next(s for s in (getattr(task, "deployment", None), "test", "practice") if s in task.noise)
+
+    def mean(scores: Tensor) -> Tensor:
+        return by_seed(scores.double().mean(dim=1), world.tasks).mean(dim=1)
+
+    with torch.no_grad():
+        found = {
+            "own": mean(engine.own(world, state, "train", "probe")),
+            "process": mean(engine.scores(world, state, split, "probe")),
+        }
+        if isinstance(task, Tempered) and {"practice", "gate"} <= set(task.noise):
+            found["calibrated"] = mean(engine.scores(world, state, split, "probe", "calibrated"))
+        if isinstance(task, KnowsHuman):
+            found["human"] = mean(engine.scores(world, state, task.deployment, "probe", "human"))
+    return found

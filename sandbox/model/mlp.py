@@ -1,0 +1,37 @@
+"""A multilayer perceptron."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+
+class MLP(nn.Module):
+    """inputs → hidden … → outputs. Weights are N(0, gain / fan-in), gain 1 ("fan_in") or 2 ("he": He et al. 2015,
+    eq. 10); biases start at 0."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        hidden: tuple[int, ...] = (16,),
+        activation: Literal["tanh", "relu"] = "tanh",
+        initial: Literal["fan_in", "he"] = "fan_in",
+        dtype: Literal["float32", "float64"] = "float32",
+    ) -> None:
+        super().__init__()
+        sizes = (inputs, *hidden, outputs)
+        pairs = zip(sizes[:-1], sizes[1:], strict=True)
+        self.layers = nn.ModuleList(nn.Linear(a, b, dtype=getattr(torch, dtype)) for a, b in pairs)
+        self.activation = torch.tanh if activation == "tanh" else torch.relu
+        for layer in self.layers:
+            gain = 1.0 if initial == "fan_in" else 2.0
+            nn.init.normal_(layer.weight, std=(gain / layer.in_features) ** 0.5)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers[:-1]:
+            x = self.activation(layer(x))
+        return self.layers[-1](x)

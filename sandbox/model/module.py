@@ -1,0 +1,50 @@
+"""Any `nn.Module` as a pure function of its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from sandbox.core.error import ConfigError, explain
+from sandbox.core.protocols import Params
+
+
+@dataclass(frozen=True)
+class Module:
+    """`make` builds a fresh module with torch's global generator; its parameters are the weights, its buffers
+    constants. Raises `ConfigError` for a module that updates buffers as it runs (running statistics)."""
+
+    make: Callable[[], nn.Module]
+    template: nn.Module = field(init=False, repr=False, compare=False)  # its code runs; its weights are never used
+
+    def __post_init__(self) -> None:
+        module = self._fresh(0)
+        running = [name for name, part in module.named_modules() if getattr(part, "track_running_stats", False)]
+        if running:
+            raise ConfigError(explain(expected="a module without running statistics", got=f"{running}",
+                                      do="Build its normalisation with track_running_stats=False."))  # fmt: skip
+        object.__setattr__(self, "template", module)
+
+    def init(self, rng: int) -> Params:
+        return {name: weight.detach().clone() for name, weight in self._fresh(rng).named_parameters()}
+
+    def apply(self, params: Params, x: Tensor) -> Tensor:
+        if not self._attends:
+            return functional_call(self.template, params, (x,))
+        with sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no second derivative
+            return functional_call(self.template, params, (x,))
+
+    @cached_property
+    def _attends(self) -> bool:
+        return any(isinstance(part, nn.MultiheadAttention) for part in self.template.modules())
+
+    def _fresh(self, rng: int) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(rng)
+            return self.make()

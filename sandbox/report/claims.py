@@ -1,0 +1,133 @@
+"""What the comparison of arms is expected to show, as data, and what it does show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from sandbox.measure.interval import Interval, paired
+from sandbox.report.arms import Arm, named
+
+LETTERS = {"own": "A", "process": "P", "process_calibrated": "P calibrated", "human": "H", "merge": "M"}
+
+Outcome = Literal["holds", "reversed", "higher", "lower", "open"]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """`figure` of `arm` minus that of `other` has `sign` (0: nothing expected). M is set against the null of `other`.
+    `name` completes the words "it holds that"."""
+
+    name: str
+    figure: str
+    arm: str
+    other: str
+    sign: Literal[-1, 0, 1] = 0
+
+
+CLAIMS = (
+    Claim("editing by the process's objective helps the human", "human", "process", "fixed", 1),
+    Claim("editing by its own objective helps the human", "human", "own", "fixed", 1),
+    Claim("editing by the process's objective lowers P", "process", "process", "fixed", -1),
+    Claim("editing by its own objective raises P", "process", "own", "fixed", 1),
+    Claim("reading its own trace lowers P below a borrowed course's", "process", "process", "process_yoked", -1),
+    Claim("reading its own trace helps the human more than a borrowed course", "human", "process", "process_yoked", 1),
+    Claim("reading its own trace lowers P below the mean course's", "process", "process", "process_mean_course", -1),
+    Claim("the gate costs the human something", "human", "own_gated", "own", -1),
+    Claim("an editable scale harms the human", "human", "own_scale", "own", -1),
+)
+"""Of the arms of the default experiment."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A claim beside the interval of its paired difference, over the seeds that both arms share."""
+
+    claim: Claim
+    interval: Interval
+
+    @property
+    def outcome(self) -> Outcome:
+        """By whether the interval excludes 0, and on which side."""
+        sign, expected = self.interval.sign, self.claim.sign
+        if not sign:
+            return "open"
+        if not expected:
+            return "higher" if sign > 0 else "lower"
+        return "holds" if sign == expected else "reversed"
+
+
+def claims_for(arms: Sequence[Arm], against: str | None = None) -> list[Claim]:
+    """The known claims whose arms are all here; each arm that none of them speaks of minus the reference, for P and H;
+    and each M against its null. The reference is the first arm, unless `against` names one and sets the known aside."""
+    names = [arm.name for arm in arms]
+    known = [claim for claim in CLAIMS if {claim.arm, claim.other} <= set(names) and against is None]
+    spoken = {name for claim in known for name in (claim.arm, claim.other)}
+    reference = named(arms, against).name if against else names[0]
+    others = [name for name in names if name not in spoken and name != reference]
+    return [
+        *known,
+        *(Claim("", figure, name, reference) for figure in ("process", "human") for name in others),
+        *(Claim("", "merge", name, name) for name in names),
+    ]
+
+
+def differences(arms: Sequence[Arm], against: str | None = None) -> list[Difference]:
+    """Every claim whose figures were read, measured."""
+    found: list[Difference] = []
+    for claim in claims_for(arms, against):
+        arm, other = named(arms, claim.arm), named(arms, claim.other)
+        a, b = arm.final(claim.figure), other.final("merge_null" if claim.figure == "merge" else claim.figure)
+        if a is not None and b is not None:
+            _, rows, columns = np.intersect1d(arm.seeds, other.seeds, return_indices=True)
+            found.append(Difference(claim, paired(a[rows], b[columns])))
+    return found
+
+
+def sentence(found: Sequence[Difference]) -> str:
+    """What the intervals say, in one sentence."""
+    if not found:
+        return "There is one arm and nothing to compare it with."
+    counts = sorted({difference.interval.n for difference in found})
+    over = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    clauses = [*_expected(found), *_unexpected(found)]
+    return f"With 95 % intervals over {over} paired seeds, {'; '.join(clauses)}."
+
+
+def _expected(found: Sequence[Difference]) -> list[str]:
+    def such(outcome: Outcome) -> list[str]:
+        return [d.claim.name for d in found if d.claim.sign and d.outcome == outcome]
+
+    clauses: list[str] = []
+    if names := such("holds"):
+        clauses.append(f"it holds that {_listed(names, 'and that')}")
+    if names := such("reversed"):
+        clauses.append(f"the opposite holds of the claim that {_listed(names, 'and that')}")
+    if names := such("open"):
+        clauses.append(f"it stays open whether {_listed(names, 'and whether')}")
+    return clauses
+
+
+def _unexpected(found: Sequence[Difference]) -> list[str]:
+    """One clause for each figure and reference."""
+    pairs: dict[tuple[str, str], dict[Outcome, list[str]]] = {}
+    for difference in found:
+        claim = difference.claim
+        if not claim.sign:
+            than = "its null" if claim.figure == "merge" else f"that of {claim.other}"
+            by_outcome = pairs.setdefault((LETTERS[claim.figure], than), {})
+            by_outcome.setdefault(difference.outcome, []).append(claim.arm)
+    clauses: list[str] = []
+    for (letter, than), by_outcome in pairs.items():
+        parts = [f"{by} {than} for {_listed(by_outcome[outcome], 'and')}"
+                 for outcome, by in (("higher", "above"), ("lower", "below"), ("open", "not told from"))
+                 if outcome in by_outcome]  # fmt: skip
+        clauses.append(f"{letter} is {', '.join(parts)}")
+    return clauses
+
+
+def _listed(names: Sequence[str], last: str) -> str:
+    return f" {last} ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

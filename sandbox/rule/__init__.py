@@ -1,0 +1,1 @@
+"""Learning rules: a loss and an update, with parameters phi that can be edited."""

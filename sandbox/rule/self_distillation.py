@@ -1,0 +1,90 @@
+"""A loss that the agent can bend: how far it trusts its own teacher, how much it minds outliers, how loud it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import exp, log
+
+import torch
+from torch import Tensor
+
+from sandbox.core.error import ConfigError, explain
+from sandbox.core.protocols import Batch, Life, Params
+
+NEVER = 1000.0  # sigmoid(±1000) is exactly 0 or 1 in float32 and float64
+
+
+@dataclass(frozen=True)
+class SelfDistillation:
+    """loss = scale · mean[(1 - trust)(1 - p_y^q) / q - trust · Σ_c teacher_c ln p_c], then an SGD step.
+
+    The first part is generalised cross-entropy (Zhang & Sabuncu 2018, eq. 6): cross-entropy as q → 0, mean absolute
+    error at q = 1. The teacher is a moving average of the agent's own weights (Tarvainen & Valpola 2017, eq. 1), moved
+    by `teacher_rate` an inner step; no inner gradient passes through it.
+
+    Fields are starting values. phi holds them unconstrained, with s = sigmoid(phi): lr = .02^(1-s), trust = s,
+    q = max(.01, s), scale = exp(-6 + 9 s).
+    """
+
+    lr: float = 0.3
+    trust: float = 0.1
+    q: float = 0.05
+    scale: float = 1.0
+    teacher_rate: float = 0.035
+
+    def __post_init__(self) -> None:
+        bounds = {"lr": (0.02, 1), "trust": (0, 1), "q": (0, 1), "scale": (exp(-6), exp(3)), "teacher_rate": (0, 1)}
+        for name, (low, high) in bounds.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ConfigError(explain(expected=f"rule.{name} between {low:g} and {high:g}", got=f"{value:g}",
+                                          do="Start inside the range that the rule can reach."))  # fmt: skip
+
+    @property
+    def outer(self) -> tuple[str, ...]:
+        return ("slots",)
+
+    def init(self, params: Params) -> Params:
+        like = next(iter(params.values()))
+        squashed = {
+            "lr": 1 - log(self.lr) / log(0.02),
+            "trust": self.trust,
+            "q": self.q,
+            "scale": (log(self.scale) + 6) / 9,
+        }
+        return {name: torch.tensor(_logit(s), dtype=like.dtype) for name, s in squashed.items()}
+
+    def read(self, phi: Params) -> Params:
+        s = {name: torch.sigmoid(value) for name, value in phi.items()}
+        return {
+            "lr": 0.02 ** (1 - s["lr"]),
+            "trust": s["trust"],
+            "q": s["q"].clamp(min=0.01),
+            "scale": torch.exp(-6 + 9 * s["scale"]),
+        }
+
+    def slots(self, params: Params) -> Params:
+        return {f"teacher.{name}": weight.clone() for name, weight in params.items()}
+
+    def loss(self, phi: Params, params: Params, slots: Params, batch: Batch, life: Life) -> Tensor:
+        at = self.read(phi)
+        teacher = {name: slots[f"teacher.{name}"] for name in params}
+        taught = torch.softmax(life.predict(teacher, batch["x"]), dim=-1)
+        log_p = torch.log_softmax(life.predict(params, batch["x"]), dim=-1)
+        given = log_p.gather(-1, batch["y"][:, None])[:, 0]
+        outlier_shy = -torch.expm1(at["q"] * given) / at["q"]
+        own_teacher = -(taught * log_p).sum(dim=-1)
+        return at["scale"] * ((1 - at["trust"]) * outlier_shy + at["trust"] * own_teacher).mean()
+
+    def update(self, phi: Params, params: Params, grads: Params, slots: Params) -> tuple[Params, Params]:
+        lr = self.read(phi)["lr"]
+        moved = {name: torch.addcmul(weight, grads[name], -lr) for name, weight in params.items()}
+        rate = self.teacher_rate
+        teacher = {f"teacher.{name}": (1 - rate) * slots[f"teacher.{name}"] + rate * moved[name] for name in params}
+        return moved, teacher
+
+
+def _logit(s: float) -> float:
+    if s in (0, 1):
+        return NEVER if s else -NEVER
+    return log(s / (1 - s))

@@ -1,0 +1,102 @@
+"""Real handwritten digits whose labels lie at a rate that differs from life to life, so that H, P and A differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from sandbox.core.error import ConfigError, explain
+from sandbox.core.protocols import Batch, Params, Split
+from sandbox.core.random import index
+from sandbox.core.tree import Tree
+
+IMAGES, CLASSES, PIXELS = 1797, 10, 64
+
+
+@dataclass(frozen=True)
+class NoisyDigits:
+    """scikit-learn's bundled digits (1,797 images of 8 x 8). One task: a split of the images, a noise rate drawn from
+    `rates`, and given labels, each redrawn over all ten classes with probability rate.
+
+    P is cross-entropy on given labels; H is accuracy on the clean labels of the `test` images, the ones left over.
+    """
+
+    rates: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6)
+    train: int = 600
+    practice: int = 150
+    gate: int = 150
+    batch: int = 64
+    dtype: Literal["float32", "float64"] = "float32"
+
+    def __post_init__(self) -> None:
+        used = self.train + self.practice + self.gate
+        if used >= IMAGES or min(self.train, self.practice, self.gate, self.batch) < 1:
+            raise ConfigError(explain(expected=f"positive sizes, with train + practice + gate below {IMAGES}",
+                                      got=f"{self.train} + {self.practice} + {self.gate}, batch {self.batch}",
+                                      do="Leave some images for the test split."))  # fmt: skip
+        if not self.rates or not all(0 <= rate <= 1 for rate in self.rates):
+            raise ConfigError(explain(expected="noise rates between 0 and 1", got=f"{self.rates}",
+                                      do="Give task.rates at least one rate."))  # fmt: skip
+
+    @property
+    def noise(self) -> Mapping[str, int]:
+        return {"draw": 3 * IMAGES + 1, "train": self.batch, "practice": 0, "gate": 0, "test": 0}
+
+    @property
+    def inputs(self) -> int:
+        return PIXELS
+
+    @property
+    def outputs(self) -> int:
+        return CLASSES
+
+    @property
+    def deployment(self) -> Split:
+        return "test"
+
+    @cached_property
+    def images(self) -> Tensor:
+        """[1797, 64] in 0 … 1."""
+        return torch.as_tensor(self._digits.data / 16, dtype=getattr(torch, self.dtype))
+
+    @cached_property
+    def clean(self) -> Tensor:
+        """[1797] true classes."""
+        return torch.as_tensor(self._digits.target, dtype=torch.int64)
+
+    @cached_property
+    def _digits(self):
+        from sklearn.datasets import load_digits
+
+        return load_digits()
+
+    def draw(self, noise: Tensor, *, held_out: bool) -> Tree:
+        """{"order": [1797] images in split order, "given": [1797] labels by image, "rate": scalar}."""
+        split, flip, label, rate = noise.split([IMAGES, IMAGES, IMAGES, 1])
+        rate = torch.tensor(self.rates, dtype=noise.dtype)[index(rate[0], len(self.rates))]
+        given = torch.where(flip < rate, index(label, CLASSES), self.clean)
+        return {"order": split.argsort(), "given": given, "rate": rate}
+
+    def sample(self, task: Tree, params: Params, noise: Tensor, split: Split) -> Batch:
+        """{"x": [n, 64], "y": [n] given labels, "image": [n] which images}."""
+        bounds = [0, self.train, self.train + self.practice, self.train + self.practice + self.gate, IMAGES]
+        part = ("train", "practice", "gate", "test").index(split)
+        image = task["order"][bounds[part] : bounds[part + 1]]
+        if split == "train":
+            image = image[index(noise, self.train)]
+        return {"x": self.images[image], "y": task["given"][image], "image": image}
+
+    def objective(self, task: Tree, prediction: Tensor, batch: Batch) -> Tensor:
+        return cross_entropy(prediction, batch["y"], reduction="none")
+
+    def temper(self, prediction: Tensor, temperature: Tensor) -> Tensor:
+        return prediction / temperature
+
+    def human(self, task: Tree, prediction: Tensor, batch: Batch) -> Tensor:
+        return (prediction.argmax(dim=-1) == self.clean[batch["image"]]).to(prediction.dtype)

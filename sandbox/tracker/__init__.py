@@ -1,0 +1,1 @@
+"""Where records go: the lineage on disk, checkpoints, and W&B."""

@@ -1,0 +1,114 @@
+"""A mirror of the lineage in Weights & Biases: offline unless told otherwise; the lineage stays the record of truth."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Literal
+
+from sandbox.archive import CHECKPOINTS, LINEAGE
+from sandbox.core.record import ACCEPTED, Record
+
+AXIS = "reflective_step"
+ROWS = 1000  # edits kept in the table: the newest, if there are more
+
+
+@dataclass(frozen=True)
+class Wandb:
+    """`mode` is "offline", "online" or "disabled". Every reading is logged as its mean over seeds and, where there are
+    several, each seed's own under `seed_<n>/` if `by_seed`."""
+
+    mode: Literal["offline", "online", "disabled"] = "offline"
+    project: str = "sandbox"
+    by_seed: bool = False
+
+    def start(self, folder: Path, config: Mapping[str, Any], resumed: int) -> WandbTracker:
+        os.environ["WANDB_DATA_DIR"] = str(folder / "wandb")  # artifacts are staged beside the run, not in $HOME
+        os.environ.setdefault("WANDB_SILENT", "true")
+        import wandb
+
+        (folder / "wandb").mkdir(parents=True, exist_ok=True)
+        run = wandb.init(
+            mode=self.mode,
+            project=self.project,
+            group=config["label"],
+            job_type=config["label"],
+            name=folder.name,
+            id=folder.name.replace("/", "-"),
+            resume="allow" if self.mode == "online" else None,
+            config=dict(config),
+            dir=str(folder),
+            reinit="finish_previous",
+            settings=wandb.Settings(x_disable_stats=True, console="off"),
+        )
+        run.define_metric(AXIS)
+        run.define_metric("*", step_metric=AXIS)
+        return WandbTracker(self, run, folder, config["seeds"])
+
+
+@dataclass
+class WandbTracker:
+    """An open W&B run."""
+
+    settings: Wandb
+    run: Any
+    folder: Path
+    seeds: int
+    edits: list[list[Any]] = field(default_factory=list)
+    values: dict[str, list[Any]] = field(default_factory=dict)
+
+    def write(self, record: Record) -> None:
+        numbers: dict[str, Any] = {AXIS: record.step, "own": fmean(record.own)}
+        numbers |= {name: fmean(values) for name, values in record.readings.items()}
+        for verdict in set(record.verdict):
+            numbers[f"verdict/{verdict.replace(' ', '_')}"] = record.verdict.count(verdict) / len(record.verdict)
+        if self.settings.by_seed:
+            for name, values in {"own": record.own, **record.readings}.items():
+                numbers |= {f"seed_{seed}/{name}": value for seed, value in zip(record.seeds, values, strict=True)}
+        self.run.log(numbers)
+        self._tabulate(record)
+
+    def _tabulate(self, record: Record) -> None:
+        """One row an edited path: what changed, by how much, how many seeds took it."""
+        for path, change in record.edit.items():
+            new = fmean(_scalars(change["value"])) if "value" in change else None
+            old = self.values.get(path)
+            accepted = record.verdict.count(ACCEPTED)
+            self.edits.append([record.step, record.level, path, old, new, fmean(change["size"]), accepted,
+                               len(record.verdict) - accepted, record.note])  # fmt: skip
+            self.values[path] = new
+        self.edits = self.edits[-ROWS:]
+
+    def close(self, *, finished: bool) -> None:
+        if self.settings.mode != "disabled":
+            import wandb
+
+            columns = [
+                "step",
+                "level",
+                "path",
+                "mean_before",
+                "mean_asked",
+                "mean_size",
+                "accepted",
+                "not_accepted",
+                "note",
+            ]
+            self.run.log({"edits": wandb.Table(columns=columns, data=self.edits)})
+            if (self.folder / CHECKPOINTS).exists():
+                artifact = wandb.Artifact(f"state-{self.folder.name}", type="state")
+                for name in (LINEAGE, "config.yaml"):
+                    artifact.add_file(str(self.folder / name))
+                artifact.add_dir(str(self.folder / CHECKPOINTS), name=CHECKPOINTS)
+                artifact.add_dir(str(self.folder / "blobs"), name="blobs")
+                self.run.log_artifact(artifact)
+        self.run.finish(exit_code=0 if finished else 1)
+
+
+def _scalars(value: Any) -> list[float]:
+    if isinstance(value, list):
+        return [number for inner in value for number in _scalars(inner)]
+    return [float(value)]
