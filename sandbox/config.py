@@ -73,4 +73,4 @@ def _checked(value: Any, hint: Any, here: str) -> Any:
 
 
 def _name(hint: Any) -> str:
-    return getattr(hint, "__name__", None) if inspect.isclass(hint) else str(hint).replace("typing.", "")
+    return hint.__name__ if inspect.isclass(hint) else str(hint).replace("typing.", "")

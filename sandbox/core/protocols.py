@@ -14,9 +14,11 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from torch import Tensor
 
 from sandbox.core.edit import Edit
+from sandbox.core.needs import Grad as Grad  # an author's page: import from here
+from sandbox.core.needs import Needs, Seen
 from sandbox.core.record import Record
 from sandbox.core.state import State
-from sandbox.core.tree import Tree
+from sandbox.core.tree import Params as Params
 
 Split = Literal["train", "practice", "gate", "test", "audit"]
 """train: inner steps. practice: what a meta-learner's hypergradients see. gate: what a gate scores. test: deployment,
@@ -29,7 +31,6 @@ Tape = Literal["off", "full", "first_order"]
 """off: nothing recorded. full: the whole horizon differentiable. first_order: inner gradients are constants."""
 
 Batch = Mapping[str, Tensor]
-Params = dict[str, Tensor]
 
 
 # ---- what is learned on ---------------------------------------------------------------------------------------------
@@ -41,23 +42,29 @@ class Task(Protocol):
     @property
     def noise(self) -> Mapping[str, int]:
         """{"draw": size, split: size, …}: float64 uniforms in [0, 1) handed to `draw` and `sample`."""
+        ...
 
     @property
     def inputs(self) -> int:
         """Features of one example."""
+        ...
 
     @property
     def outputs(self) -> int:
         """Numbers a model predicts for one example."""
+        ...
 
-    def draw(self, noise: Tensor, *, held_out: bool) -> Tree:
+    def draw(self, noise: Tensor, *, held_out: bool) -> Params:
         """One task, from noise [size]; `held_out` draws from the meta-test family where the task has one."""
+        ...
 
-    def sample(self, task: Tree, params: Params, noise: Tensor, split: Split) -> Batch:
+    def sample(self, task: Params, params: Params, noise: Tensor, split: Split) -> Batch:
         """A batch with at least `x` [n, inputs]; may read `params` (on-policy data)."""
+        ...
 
-    def objective(self, task: Tree, prediction: Tensor, batch: Batch) -> Tensor:
+    def objective(self, task: Params, prediction: Tensor, batch: Batch) -> Tensor:
         """P, lower is better, one number an example [n]."""
+        ...
 
 
 @runtime_checkable
@@ -67,9 +74,11 @@ class KnowsHuman(Protocol):
     @property
     def deployment(self) -> Split:
         """The split on which H is read."""
+        ...
 
-    def human(self, task: Tree, prediction: Tensor, batch: Batch) -> Tensor:
+    def human(self, task: Params, prediction: Tensor, batch: Batch) -> Tensor:
         """H, higher is better, one number an example [n]."""
+        ...
 
 
 @runtime_checkable
@@ -78,6 +87,7 @@ class Tempered(Protocol):
 
     def temper(self, prediction: Tensor, temperature: Tensor) -> Tensor:
         """The prediction [n, outputs] at `temperature` (a scalar)."""
+        ...
 
 
 class Model(Protocol):
@@ -85,9 +95,11 @@ class Model(Protocol):
 
     def init(self, rng: int) -> Params:
         """Fresh weights from the seed `rng`."""
+        ...
 
     def apply(self, params: Params, x: Tensor) -> Tensor:
         """Predictions [n, outputs] for x [n, inputs]."""
+        ...
 
 
 # ---- what learns ----------------------------------------------------------------------------------------------------
@@ -108,65 +120,30 @@ class Rule(Protocol):
     def outer(self) -> tuple[str, ...]:
         """State paths that belong to the process rather than to the behaviour: the outer side of the merge partition
         (the inner side is `params`)."""
+        ...
 
     def init(self, params: Params) -> Params:
         """phi, for weights of this shape."""
+        ...
 
     def slots(self, params: Params) -> Params:
         """The rule's memory at the start of a lifetime."""
+        ...
 
     def loss(self, phi: Params, params: Params, slots: Params, batch: Batch, life: Life) -> Tensor:
         """A: the agent's own objective, a scalar."""
+        ...
 
     def update(self, phi: Params, params: Params, grads: Params, slots: Params) -> tuple[Params, Params]:
         """Weights and memory after one inner step."""
+        ...
 
     def read(self, phi: Params) -> Params:
         """phi in the units that a person reads (squashed), for the record; scalars only."""
+        ...
 
 
 # ---- what edits the learning ----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Grad:
-    """A hypergradient at `path`, through the horizon just lived: of P on the practice split, or of the own loss
-    averaged over the `last` inner steps (all of them if None)."""
-
-    objective: Literal["process", "own"]
-    path: str
-    last: int | None = None
-
-
-@dataclass(frozen=True)
-class Needs:
-    """What a meta-learner may do and see, as data, so that the engine can serve and batch it."""
-
-    edits: tuple[str, ...] = ()
-    reads: tuple[str, ...] = ()
-    grads: tuple[Grad, ...] = ()
-    noise: int = 0  # uniforms a step
-    course: bool = False  # the recorded course of another run at the edited paths
-    first_order: bool = False  # hypergradients through constant inner gradients
-    vmapped: bool = True  # False: asked seed by seed, in plain Python
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What `needs` named, as clones, for one seed.
-
-    `own` [K]: own loss at each step of the horizon, averaged over tasks; `process`: P on practice at its end (NaN where
-    the task has no practice split); `grad[objective][path]`; `visible[path]`; `noise` [size]; `course[path]`;
-    `step`: reflective steps before this one.
-    """
-
-    own: Tensor
-    process: Tensor
-    grad: Mapping[str, Mapping[str, Tensor]]
-    visible: Mapping[str, Tensor]
-    noise: Tensor
-    course: Mapping[str, Tensor]
-    step: Tensor
 
 
 class MetaLearner(Protocol):
@@ -177,9 +154,11 @@ class MetaLearner(Protocol):
 
     def init(self, edited: Mapping[str, Tensor]) -> Params:
         """psi, given one row of the leaves that it may edit."""
+        ...
 
     def ask(self, psi: Params, seen: Seen) -> tuple[Edit, Params]:
         """An edit of leaf paths, and psi afterwards (kept whatever the verdict)."""
+        ...
 
 
 @runtime_checkable
@@ -188,6 +167,7 @@ class Hears(Protocol):
 
     def tell(self, psi: Params, accepted: Tensor) -> Params:
         """psi after hearing `accepted` (a scalar, 1 or 0)."""
+        ...
 
 
 class Gate(Protocol):
@@ -196,16 +176,20 @@ class Gate(Protocol):
     @property
     def trials(self) -> int:
         """Fresh paired lives an edit; 0: judge without a trial."""
+        ...
 
     @property
     def score(self) -> Literal["process", "calibrated"]:
         """What a trial is scored by."""
+        ...
 
     def init(self) -> Params:
         """The gate's memory (scalars)."""
+        ...
 
     def decide(self, incumbent: Tensor, candidate: Tensor, memory: Params) -> tuple[bool, str, Params]:
         """Verdict, reason and memory from paired scores [trials, n], lower is better."""
+        ...
 
 
 # ---- how it is put together -----------------------------------------------------------------------------------------
@@ -246,18 +230,23 @@ class Engine(Protocol):
 
     def draw(self, world: World, state: State, stream: str, *, held_out: bool = False) -> State:
         """The state with fresh tasks."""
+        ...
 
     def born(self, world: World, state: State) -> State:
         """The state at the start of a lifetime: params from init, fresh slots."""
+        ...
 
     def unroll(self, world: World, state: State, steps: int, stream: str, tape: Tape) -> tuple[State, Tensor]:
         """The state `steps` inner steps later, and the own losses [K, L]."""
+        ...
 
     def scores(self, world: World, state: State, split: Split, stream: str, objective: Objective = "process") -> Tensor:
         """[L, n]: one number an example, on the tape if grad mode is on."""
+        ...
 
     def own(self, world: World, state: State, split: Split, stream: str) -> Tensor:
         """[L, n]: the rule's own loss of each example alone."""
+        ...
 
 
 # ---- what watches ---------------------------------------------------------------------------------------------------
@@ -266,19 +255,27 @@ class Engine(Protocol):
 class Probe(Protocol):
     """What a meter may ask of a run between two reflective steps. Nothing it does reaches the run."""
 
-    world: World
-    engine: Engine
-    level: Level
-    state: State
-    start: State
-    step: int
+    @property
+    def state(self) -> State: ...
+    @property
+    def start(self) -> State: ...
+    @property
+    def step(self) -> int: ...
+    @property
+    def world(self) -> World: ...
+    @property
+    def engine(self) -> Engine: ...
+    @property
+    def level(self) -> Level: ...
 
     def adapted(self, world: World) -> tuple[State, State]:
         """A life in `world` (the run's own, or with another number of tasks) before and after its horizon: the live
         one where lives persist, else a fresh one on the fixed held-out probe tasks."""
+        ...
 
     def reflect(self, state: State, outer: tuple[str, ...]) -> State:
         """F: one reflective step from `state` on a stream of its own, any edit of `outer` taken, on the tape."""
+        ...
 
 
 class Meter(Protocol):
@@ -287,9 +284,11 @@ class Meter(Protocol):
     @property
     def every(self) -> int:
         """Read each so many reflective steps, and at the first and last."""
+        ...
 
     def read(self, probe: Probe) -> Mapping[str, Tensor]:
         """{"group/name": [S]}."""
+        ...
 
 
 class Tracker(Protocol):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from sandbox.core.error import EditError, did_you_mean, explain
-from sandbox.core.tree import Tree, finite_rows, flatten, tree_map
+from sandbox.core.tree import Params, Tree, finite_rows, flatten, tree_map
 
 SLOTS = ("init", "params", "slots", "rule", "meta", "gate", "task")
 
@@ -27,13 +27,13 @@ class State:
     `meta`: psi of level n under `"n"`; `gate`: the gates' memories, likewise; `task`: the drawn tasks;
     `seed` [S]; `t`: inner steps lived (streams are indexed by it)."""
 
-    init: Tree
-    params: Tree
-    slots: Tree
-    rule: Tree
-    meta: Tree
-    gate: Tree
-    task: Tree
+    init: Params
+    params: Params
+    slots: Params
+    rule: Params
+    meta: dict[str, Params]
+    gate: dict[str, Params]
+    task: Params
     seed: Tensor
     t: int = 0
 
@@ -123,7 +123,7 @@ def digest(state: State) -> list[str]:
     hashes = [blake2b(f"{int(seed)}@{state.t}".encode(), digest_size=8) for seed in state.seed]
     for slot in SLOTS:
         for path, leaf in leaves(state, slot).items():
-            rows = leaf.detach().contiguous().reshape(state.seeds, -1).numpy()
+            rows = leaf.detach().contiguous().reshape(state.seeds, leaf.numel() // state.seeds).numpy()
             head = f"|{path}|{leaf.dtype}|{tuple(leaf.shape[1:])}|".encode()
             for row, fingerprint in zip(rows, hashes, strict=True):
                 fingerprint.update(head)

@@ -6,12 +6,14 @@ Letters used throughout the house: S seeds, N tasks a seed, L = S * N lanes (lan
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeVar, cast
 
 import torch
 from torch import Tensor
 
 Tree: TypeAlias = Tensor | Mapping[str, "Tree"]
+Params: TypeAlias = dict[str, Tensor]  # the trees that an author writes: one level of named tensors
+T = TypeVar("T", bound=Tree)
 
 
 def flatten(tree: Tree, prefix: str = "") -> dict[str, Tensor]:
@@ -24,24 +26,23 @@ def flatten(tree: Tree, prefix: str = "") -> dict[str, Tensor]:
     return found
 
 
-def refill(like: Tree, leaves: Mapping[str, Tensor], prefix: str = "") -> Tree:
+def refill(like: T, leaves: Mapping[str, Tensor], prefix: str = "") -> T:
     """A tree of `like`'s structure (empty branches included) with its leaves taken by path from `leaves`."""
     if isinstance(like, Tensor):
-        return leaves[prefix]
-    return {name: refill(child, leaves, f"{prefix}/{name}" if prefix else name) for name, child in like.items()}
+        return cast(T, leaves[prefix])
+    within = {name: refill(child, leaves, f"{prefix}/{name}" if prefix else name) for name, child in like.items()}
+    return cast(T, within)
 
 
-def tree_map(function: Callable[..., Tensor], tree: Tree, *others: Tree) -> Tree:
+def tree_map(function: Callable[..., Tensor], tree: T, *others: T) -> T:
     """`function` at every leaf of trees of one structure."""
     if isinstance(tree, Tensor):
-        return function(tree, *others)
-    return {
-        name: tree_map(function, child, *(other[name] for other in others))  # type: ignore[index]
-        for name, child in tree.items()
-    }
+        return cast(T, function(tree, *others))
+    rest = cast("tuple[Mapping[str, Any], ...]", others)
+    return cast(T, {name: tree_map(function, child, *(other[name] for other in rest)) for name, child in tree.items()})
 
 
-def to_lanes(tree: Tree, tasks: int) -> Tree:
+def to_lanes(tree: T, tasks: int) -> T:
     """One row a seed [S, ...] to one row a lane [L, ...]; differentiable."""
 
     def repeat(leaf: Tensor) -> Tensor:
@@ -55,7 +56,7 @@ def by_seed(rows: Tensor, tasks: int) -> Tensor:
     return rows.reshape(rows.shape[0] // tasks, tasks, *rows.shape[1:])
 
 
-def choose(mask: Tensor, yes: Tree, no: Tree) -> Tree:
+def choose(mask: Tensor, yes: T, no: T) -> T:
     """Row by row `yes` where `mask` [rows] holds, else `no`: bitwise, and differentiable in both."""
 
     def pick(a: Tensor, b: Tensor) -> Tensor:
@@ -71,16 +72,20 @@ def finite_rows(tree: Tree, rows: int) -> Tensor:
     good = torch.ones(rows, dtype=torch.bool)
     for leaf in flatten(tree).values():
         if leaf.is_floating_point():
-            good &= torch.isfinite(leaf.detach()).reshape(rows, -1).all(dim=1)
+            good &= torch.isfinite(leaf.detach()).reshape(rows, leaf.numel() // rows).all(dim=1)
     return good
 
 
-def stack(trees: Sequence[Tree]) -> Tree:
+def stack(trees: Sequence[T]) -> T:
     """One row from each of `trees`."""
-    return tree_map(lambda *leaves: torch.stack(leaves), *trees)
+
+    def pile(*leaves: Tensor) -> Tensor:
+        return torch.stack(leaves)
+
+    return tree_map(pile, *trees)
 
 
-def to_rows(tree: Tree, rows: int) -> Tree:
+def to_rows(tree: T, rows: int) -> T:
     """The same tree in each of `rows` rows."""
 
     def repeat(leaf: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from sandbox.core.error import ConfigError, did_you_mean, explain
 from sandbox.core.protocols import Batch, KnowsHuman, Life, Objective, Params, Split, Tape, Tempered, World
 from sandbox.core.random import uniforms
 from sandbox.core.state import State
-from sandbox.core.tree import Tree, to_lanes
+from sandbox.core.tree import to_lanes
 from sandbox.measure.temperature import fit_temperature
 
 
@@ -67,7 +67,7 @@ class Functional:
             return vmap(lambda *lane: score(*_predicted(world, split, *lane)))(state.params, state.task, noise)
         temperature = self._temperature(world, state, stream).to(torch.get_default_dtype())
 
-        def tempered(params: Params, task: Tree, u: Tensor, t: Tensor) -> Tensor:
+        def tempered(params: Params, task: Params, u: Tensor, t: Tensor) -> Tensor:
             task, prediction, batch = _predicted(world, split, params, task, u)
             return score(task, world.task.temper(prediction, t.to(prediction.dtype)), batch)
 
@@ -76,7 +76,7 @@ class Functional:
     def own(self, world: World, state: State, split: Split, stream: str) -> Tensor:
         noise = noise_for(world, state, stream, split)
 
-        def examples(phi: Params, params: Params, slots: Params, task: Tree, u: Tensor) -> Tensor:
+        def examples(phi: Params, params: Params, slots: Params, task: Params, u: Tensor) -> Tensor:
             batch = world.task.sample(task, params, u, split)
 
             def alone(example: Batch) -> Tensor:
@@ -99,7 +99,7 @@ class Functional:
             ]
 
             def loss(temperature: Tensor) -> Tensor:
-                def at(task: Tree, prediction: Tensor, batch: Batch, t: Tensor) -> Tensor:
+                def at(task: Params, prediction: Tensor, batch: Batch, t: Tensor) -> Tensor:
                     return world.task.objective(task, world.task.temper(prediction, t.to(prediction.dtype)), batch)
 
                 found = [vmap(at)(state.task, prediction, batch, temperature) for prediction, batch in predicted]
@@ -117,18 +117,18 @@ def noise_for(world: World, state: State, stream: str, name: str) -> Tensor:
     return uniforms(state.seed, f"{stream}/{name}", state.t, shape).flatten(0, 1)
 
 
-def phi_by_lane(world: World, state: State) -> Tree:
+def phi_by_lane(world: World, state: State) -> Params:
     """phi with one row a lane."""
     return state.rule if "rule" in world.per_lane else to_lanes(state.rule, world.tasks)
 
 
-def life(world: World, task: Tree) -> Life:
+def life(world: World, task: Params) -> Life:
     """What a rule can reach in this task."""
     return Life(world.model.apply, lambda prediction, batch: world.task.objective(task, prediction, batch))
 
 
 def own_loss(
-    world: World, split: Split, phi: Params, params: Params, slots: Params, task: Tree, noise: Tensor
+    world: World, split: Split, phi: Params, params: Params, slots: Params, task: Params, noise: Tensor
 ) -> Tensor:
     """A on one batch of one lane, a scalar."""
     batch = world.task.sample(task, params, noise, split)
@@ -145,7 +145,7 @@ def inner_gradient(loss: Tensor, params: Mapping[str, Tensor], *, create_graph: 
     return dict(zip(params, grads, strict=True))
 
 
-def scorer(world: World, objective: Objective) -> Callable[[Tree, Tensor, Batch], Tensor]:
+def scorer(world: World, objective: Objective) -> Callable[[Params, Tensor, Batch], Tensor]:
     """The function (task, prediction, batch) -> [n] behind a name; raises `ConfigError` if the task has none."""
     if objective == "human":
         if isinstance(world.task, KnowsHuman):
@@ -156,6 +156,6 @@ def scorer(world: World, objective: Objective) -> Callable[[Tree, Tensor, Batch]
                               do="Score by 'process', or give the task that protocol (core/protocols.py)."))  # fmt: skip
 
 
-def _predicted(world: World, split: Split, params: Params, task: Tree, noise: Tensor) -> tuple[Any, Tensor, Batch]:
+def _predicted(world: World, split: Split, params: Params, task: Params, noise: Tensor) -> tuple[Any, Tensor, Batch]:
     batch = world.task.sample(task, params, noise, split)
     return task, world.model.apply(params, batch["x"]), batch

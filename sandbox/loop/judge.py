@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sandbox.core.protocols import Engine, Gate, Level, Params, World
+from sandbox.core.protocols import Engine, Gate, Level, Objective, Params, World
 from sandbox.core.random import untouched
 from sandbox.core.record import ACCEPTED, REFUSED, REJECTED
-from sandbox.core.state import State, put, subtree
+from sandbox.core.state import State, put
 from sandbox.core.tree import by_seed, finite_rows, tree_map
 
-Scores = dict[str, Tensor]  # objective -> [trials, S, n]
+Scores = dict[Objective, Tensor]  # [trials, S, n] of each
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,14 @@ def judge(
     """The verdict on each seed that took the edit (`taken` [S]); `live` lives one horizon on a stream."""
     seeds = incumbent.seeds
     gates = [gate for gate in (level.gate, level.anchor) if gate is not None and gate.trials]
-    before, after = Scores(), Scores()
+    before: Scores = {}
+    after: Scores = {}
+    kinds: set[Objective] = {gate.score for gate in gates}
     for k in range(max((gate.trials for gate in gates), default=0)):
         for state, scores in ((incumbent, before), (candidate, after)):
             trial = f"{stream}/trial/{n}/{k}"
             lived = live(state, trial)
-            for kind in {gate.score for gate in gates}:
+            for kind in kinds:
                 with torch.no_grad():
                     found = by_seed(engine.scores(world, lived, "gate", trial, kind), world.tasks).flatten(1)[None]
                 scores[kind] = torch.cat([scores[kind], found]) if kind in scores else found
@@ -58,7 +60,7 @@ def judge(
         for name, gate in ((f"gate/{n}", level.gate), (f"gate/{n}.anchor", level.anchor)):
             if gate is None:
                 continue
-            memory = tree_map(lambda leaf, s=s: leaf[s], subtree(incumbent, name))
+            memory = tree_map(lambda leaf, s=s: leaf[s], incumbent.gate[name.removeprefix("gate/")])
             if able:
                 yes, reason, memory = _decide(gate, before, after, s, memory)
                 if name == f"gate/{n}":

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from sandbox.core.edit import Edit, apply, covers, expand
 from sandbox.core.error import ConfigError, EditError, LifeError, explain
-from sandbox.core.protocols import Engine, Hears, Level, Meter, Tape, World
+from sandbox.core.protocols import Engine, Hears, Level, Meter, Params, Seen, Tape, World
 from sandbox.core.random import untouched
 from sandbox.core.record import NO_EDIT, REFUSED, ROLLED_BACK, Record, Standing
-from sandbox.core.state import State, choose_seeds, detach, finite_seeds, leaves, put, subtree
+from sandbox.core.state import State, choose_seeds, detach, finite_seeds, leaves, put
 from sandbox.core.tree import stack, to_rows
 from sandbox.loop.describe import describe
 from sandbox.loop.judge import Judgement, judge
@@ -147,14 +147,13 @@ class Loop:
         verdict = _verdict(judgement, asked, lost, fault)
         return Lived(standing, own, (*lived.records, describe(step, n, standing, own, asked, verdict)))
 
-    def _ask(self, level: Level, n: int, state: State, seen, tape: Tape) -> tuple[Asked, str]:
+    def _ask(self, level: Level, n: int, state: State, seen: Seen, tape: Tape) -> tuple[Asked, str]:
         try:
             return ask(level, n, state, seen, tape=tape), ""
         except EditError as error:
             if level.faults == "stop":
                 raise
-            kept = subtree(state, f"meta/{n}")
-            return Asked(Edit(), kept, torch.zeros(state.seeds, dtype=torch.bool)), str(error)  # type: ignore[arg-type]
+            return Asked(Edit(), state.meta[str(n)], torch.zeros(state.seeds, dtype=torch.bool)), str(error)
 
     def _judge(self, level: Level, n: int, incumbent: State, candidate: State, taken: Tensor, step: int, stream: str,
                mode: Mode) -> Judgement:  # fmt: skip
@@ -195,11 +194,11 @@ class Loop:
         return replace(record, readings=readings)
 
 
-def _tell(meta_learner: Hears, n: int, state: State, accepted: Tensor):
-    psi = subtree(state, f"meta/{n}")
-    rows = next(iter(psi.values())).shape[0] if psi else 0  # type: ignore[union-attr]
-    if not rows:
+def _tell(meta_learner: Hears, n: int, state: State, accepted: Tensor) -> Params:
+    psi = state.meta[str(n)]
+    if not psi:
         return psi
+    rows = next(iter(psi.values())).shape[0]
     told = accepted.double().repeat_interleave(rows // len(accepted))
     return torch.func.vmap(meta_learner.tell)(psi, told)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,8 +14,10 @@ from sandbox.core.edit import Edit, expand
 from sandbox.core.error import ConfigError, EditError, explain
 from sandbox.core.protocols import Engine, Grad, Level, Needs, Params, Seen, Tape, World
 from sandbox.core.random import uniforms, untouched
-from sandbox.core.state import State, leaves, put, subtree
-from sandbox.core.tree import by_seed, choose, finite_rows, flatten, tree_map
+from sandbox.core.state import State, leaves, put
+from sandbox.core.tree import T, by_seed, choose, finite_rows, flatten, stack, tree_map
+
+Answer = tuple[dict[str, Tensor], Params]  # what one row sets, and its psi afterwards
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def serve(
     )
     if tape != "off":
         return served
-    return Seen(**{f.name: _map(torch.Tensor.detach, getattr(served, f.name)) for f in fields(served)})
+    return Seen(**tree_map(Tensor.detach, vars(served)))
 
 
 def _differentiate(
@@ -90,15 +93,16 @@ def _differentiate(
     else:
         found = [None] * len(at)
     # An unused path is refused, never read as zero: a zero would hide a dropped graph.
-    unused = [path for path, grad in zip(paths, found, strict=True) if grad is None]
-    if unused:
+    grads = {path: grad for path, grad in zip(paths, found, strict=True) if grad is not None}
+    if len(grads) < len(paths):
+        unused = [path for path in paths if path not in grads]
         raise EditError(explain(
             expected=f"a hypergradient of the {wanted.objective} objective at {unused}",
             got="an objective that does not depend on it through the horizon just lived",
             do="An edit acts only in the step after it: a level above the first needs a horizon of 2 or more; "
                "`first_order` leaves parameters of the loss without a hypergradient; "
                "a persistent life never starts from `init` again."))  # fmt: skip
-    return dict(zip(paths, found, strict=True))
+    return grads
 
 
 def _course(level: Level, step: int) -> Mapping[str, Tensor]:
@@ -113,13 +117,12 @@ def _course(level: Level, step: int) -> Mapping[str, Tensor]:
 def ask(level: Level, n: int, state: State, seen: Seen, *, tape: Tape) -> Asked:
     """Level `n`'s answer. Raises `EditError` if it raises, writes in place, or returns anything but an edit and a psi
     of the old structure; a row of psi that is not finite stays as it was."""
-    psi = subtree(state, f"meta/{n}")
-    shown = {f.name: _map(torch.Tensor.clone, getattr(seen, f.name)) for f in fields(seen)}
-    handed = _map(torch.Tensor.clone, psi)
+    psi = state.meta[str(n)]
+    shown, handed = tree_map(Tensor.clone, vars(seen)), tree_map(Tensor.clone, psi)
     notes: list[str] = []
 
-    def one(psi: Params, seen: Mapping[str, object]) -> tuple[dict[str, Tensor], Params]:
-        edit, after = level.meta_learner.ask(psi, Seen(**seen))  # type: ignore[arg-type]
+    def one(psi: Params, seen: dict[str, Any]) -> Answer:
+        edit, after = level.meta_learner.ask(psi, Seen(**seen))
         notes.append(edit.note)
         return dict(edit.set), after
 
@@ -134,7 +137,7 @@ def ask(level: Level, n: int, state: State, seen: Seen, *, tape: Tape) -> Asked:
             raise EditError(explain(expected="an edit", got=f"{type(error).__name__} in ask: {error}",
                                     do=f"Mend {type(level.meta_learner).__name__}.ask, or set faults=refuse to go on "
                                        "without it."))  from error  # fmt: skip
-    if any(leaf._version for leaf in [*flatten(handed).values(), *_tensors(shown)]):
+    if any(leaf._version for leaf in [*flatten(handed).values(), *flatten(shown).values()]):
         raise EditError(explain(expected="pure functions of what is seen", got="a write in place",
                                 do="Build new tensors; `ask` is handed clones, so nothing was harmed."))  # fmt: skip
     old, new = flatten(psi), flatten(after)
@@ -143,27 +146,22 @@ def ask(level: Level, n: int, state: State, seen: Seen, *, tape: Tape) -> Asked:
                                 do="`ask` returns (Edit, psi) with the psi of `init`, updated."))  # fmt: skip
     rows = next(iter(new.values())).shape[0] if new else 0
     kept = choose(finite_rows(after, rows), after, psi) if new else psi
-    return Asked(Edit(values, notes[-1] if notes else ""), kept, wanted)  # type: ignore[arg-type]
+    return Asked(Edit(values, notes[-1] if notes else ""), kept, wanted)
 
 
-def _row_by_row(one, psi, shown, state: State):
+def _row_by_row(
+    one: Callable[[Params, dict[str, Any]], Answer], psi: Params, shown: dict[str, Any], state: State
+) -> tuple[Params, Params, Tensor]:
     """Ask each row alone; a row that leaves a path out keeps what it has there."""
-    rows = shown["step"].shape[0]
-    answers = [one(_map(lambda x, r=r: x[r], psi), {k: _map(lambda x, r=r: x[r], v) for k, v in shown.items()})
-               for r in range(rows)]  # fmt: skip
+    answers = [one(_row(psi, r), _row(shown, r)) for r in range(shown["step"].shape[0])]
     paths = sorted({path for values, _ in answers for path in values})
     values = {
         path: torch.stack([answer.get(path, leaves(state, path)[path][r]) for r, (answer, _) in enumerate(answers)])
         for path in paths
     }
-    after = tree_map(lambda *leaf: torch.stack(leaf), *(psi for _, psi in answers))
     wanted = torch.tensor([bool(answer) for answer, _ in answers]).reshape(state.seeds, -1).any(dim=1)
-    return values, after, wanted
+    return values, stack([after for _, after in answers]), wanted
 
 
-def _map(function, node):
-    return tree_map(function, node)
-
-
-def _tensors(shown: Mapping[str, object]) -> list[Tensor]:
-    return [leaf for value in shown.values() for leaf in flatten(value).values()]  # type: ignore[arg-type]
+def _row(tree: T, r: int) -> T:
+    return tree_map(lambda leaf: leaf[r], tree)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from sandbox.core.protocols import KnowsHuman, Probe, Tempered, World
+from sandbox.core.protocols import KnowsHuman, Probe, Split, Tempered, World
 from sandbox.core.state import State
 from sandbox.core.tree import by_seed
 
@@ -35,7 +35,8 @@ class Performance:
 
 def _objectives(probe: Probe, world: World, state: State) -> dict[str, Tensor]:
     engine, task = probe.engine, world.task
-    split = next(s for s in (getattr(task, "deployment", None), "test", "practice") if s in task.noise)
+    human = task if isinstance(task, KnowsHuman) else None
+    split: Split = human.deployment if human else "test" if "test" in task.noise else "practice"
 
     def mean(scores: Tensor) -> Tensor:
         return by_seed(scores.double().mean(dim=1), world.tasks).mean(dim=1)
@@ -47,6 +48,6 @@ def _objectives(probe: Probe, world: World, state: State) -> dict[str, Tensor]:
         }
         if isinstance(task, Tempered) and {"practice", "gate"} <= set(task.noise):
             found["calibrated"] = mean(engine.scores(world, state, split, "probe", "calibrated"))
-        if isinstance(task, KnowsHuman):
-            found["human"] = mean(engine.scores(world, state, task.deployment, "probe", "human"))
+        if human:
+            found["human"] = mean(engine.scores(world, state, split, "probe", "human"))
     return found

@@ -47,17 +47,22 @@ def _written(values: np.ndarray | None) -> dict[str, float | None] | None:
 
 def show(console: Console, arms: Sequence[Arm], found: Sequence[Difference], runs: Sequence[Run]) -> None:
     """Table, differences, notes and the sentence."""
-    finals = {(arm.name, figure): arm.final(figure) for arm in arms for figure in FIGURES}
-    figures = [figure for figure in FIGURES if any(finals[arm.name, figure] is not None for arm in arms)]
-    table = Table(box=SIMPLE_HEAD, title="At the last step: mean and 95 % interval over seeds", title_justify="left")
-    table.add_column("arm", style="bold")
-    for figure in figures:
-        table.add_column(HEADS[figure], justify="right")
-    table.add_column("n", justify="right")
-    for arm in arms:
-        cells = [finals[arm.name, figure] for figure in figures]
-        table.add_row(arm.name, *("–" if cell is None else text(interval(cell)) for cell in cells), str(len(arm.seeds)))
-    console.print(table)
+    cells: dict[str, list[str]] = {}
+    for figure in FIGURES:
+        finals = [arm.final(figure) for arm in arms]
+        if any(values is not None for values in finals):
+            cells[figure] = ["–" if values is None else text(interval(values)) for values in finals]
+    title = "At the last step: mean and 95 % interval over seeds"
+    for block in _blocks(cells, console.width - max(len(arm.name) for arm in arms) - 9):
+        table = _table(title)
+        table.add_column("arm", style="bold")
+        table.add_column("n", justify="right")
+        for figure in block:
+            table.add_column(HEADS[figure], justify="right")
+        for row, arm in enumerate(arms):
+            table.add_row(arm.name, str(len(arm.seeds)), *(cells[figure][row] for figure in block))
+        console.print(table)
+        title = None
     if found:
         console.print(_differences(found))
     for note in notes(arms, runs):
@@ -65,17 +70,35 @@ def show(console: Console, arms: Sequence[Arm], found: Sequence[Difference], run
     console.print(Text(sentence(found), style="bold"))
 
 
+def _table(title: str | None) -> Table:
+    return Table(box=SIMPLE_HEAD, title=title, title_justify="left", title_style="italic")
+
+
+def _blocks(cells: dict[str, list[str]], width: int) -> list[list[str]]:
+    """The figures, as many beside each other as fit into `width` characters."""
+    blocks: list[list[str]] = [[]]
+    left = width
+    for figure, column in cells.items():
+        needed = max(len(cell) for cell in (HEADS[figure], *column)) + 2
+        if blocks[-1] and needed > left:
+            blocks.append([])
+            left = width
+        blocks[-1].append(figure)
+        left -= needed
+    return blocks
+
+
 def _differences(found: Sequence[Difference]) -> Table:
-    table = Table(box=SIMPLE_HEAD, title="Differences, paired by seed", title_justify="left")
-    for head, justify in (("difference", "left"), ("mean", "right"), ("n", "right"), ("", "left"), ("claim", "left")):
+    table = _table("Differences, paired by seed: mean and 95 % interval")
+    for head, justify in (("", "left"), ("mean", "left"), ("n", "right"), ("expected", "left"), ("found", "left")):
         table.add_column(head, justify=justify)
     colours = {"holds": "green", "reversed": "red"}
     for difference in found:
         claim = difference.claim
         other = "its null" if claim.figure == "merge" else claim.other
         table.add_row(f"{LETTERS[claim.figure]}  {claim.arm} − {other}", text(difference.interval, signed=True),
-                      str(difference.interval.n), Text(difference.outcome, style=colours.get(difference.outcome, "")),
-                      claim.name)  # fmt: skip
+                      str(difference.interval.n), ("–", "above 0", "below 0")[claim.sign],
+                      Text(difference.outcome, style=colours.get(difference.outcome, "")))  # fmt: skip
     return table
 
 

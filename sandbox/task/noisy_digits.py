@@ -14,7 +14,6 @@ from torch.nn.functional import cross_entropy
 from sandbox.core.error import ConfigError, explain
 from sandbox.core.protocols import Batch, Params, Split
 from sandbox.core.random import index
-from sandbox.core.tree import Tree
 
 IMAGES, CLASSES, PIXELS = 1797, 10, 64
 
@@ -76,14 +75,14 @@ class NoisyDigits:
 
         return load_digits()
 
-    def draw(self, noise: Tensor, *, held_out: bool) -> Tree:
+    def draw(self, noise: Tensor, *, held_out: bool) -> Params:
         """{"order": [1797] images in split order, "given": [1797] labels by image, "rate": scalar}."""
         split, flip, label, rate = noise.split([IMAGES, IMAGES, IMAGES, 1])
         rate = torch.tensor(self.rates, dtype=noise.dtype)[index(rate[0], len(self.rates))]
         given = torch.where(flip < rate, index(label, CLASSES), self.clean)
         return {"order": split.argsort(), "given": given, "rate": rate}
 
-    def sample(self, task: Tree, params: Params, noise: Tensor, split: Split) -> Batch:
+    def sample(self, task: Params, params: Params, noise: Tensor, split: Split) -> Batch:
         """{"x": [n, 64], "y": [n] given labels, "image": [n] which images}."""
         bounds = [0, self.train, self.train + self.practice, self.train + self.practice + self.gate, IMAGES]
         part = ("train", "practice", "gate", "test").index(split)
@@ -92,11 +91,11 @@ class NoisyDigits:
             image = image[index(noise, self.train)]
         return {"x": self.images[image], "y": task["given"][image], "image": image}
 
-    def objective(self, task: Tree, prediction: Tensor, batch: Batch) -> Tensor:
+    def objective(self, task: Params, prediction: Tensor, batch: Batch) -> Tensor:
         return cross_entropy(prediction, batch["y"], reduction="none")
 
     def temper(self, prediction: Tensor, temperature: Tensor) -> Tensor:
         return prediction / temperature
 
-    def human(self, task: Tree, prediction: Tensor, batch: Batch) -> Tensor:
+    def human(self, task: Params, prediction: Tensor, batch: Batch) -> Tensor:
         return (prediction.argmax(dim=-1) == self.clean[batch["image"]]).to(prediction.dtype)

@@ -58,7 +58,7 @@ class WandbTracker:
     folder: Path
     seeds: int
     edits: list[list[Any]] = field(default_factory=list)
-    values: dict[str, list[Any]] = field(default_factory=dict)
+    values: dict[str, float | None] = field(default_factory=dict)
 
     def write(self, record: Record) -> None:
         numbers: dict[str, Any] = {AXIS: record.step, "own": fmean(record.own)}
@@ -86,7 +86,7 @@ class WandbTracker:
         if self.settings.mode != "disabled":
             import wandb
 
-            columns = [
+            columns: list[Any] = [
                 "step",
                 "level",
                 "path",

@@ -1,0 +1,74 @@
+"""`sandbox report`: table, differences and figures of finished or running runs, from their files alone."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from sandbox.core.error import LineageError, SandboxError, explain
+from sandbox.report import table
+from sandbox.report.arms import group
+from sandbox.report.claims import differences
+from sandbox.report.read import Run, find_runs, newest_launch
+
+RUNS = Path("runs")
+WIDE = 240  # columns of table.txt, so that no cell is folded
+
+
+def main(argv: Sequence[str]) -> int:
+    """0, or 1 after telling the user what is wrong."""
+    parser = ArgumentParser(prog="sandbox report", description=__doc__)
+    parser.add_argument("paths", nargs="*", metavar="RUN", type=Path,
+                        help="a run folder, a folder of them or the manifest of a launch (default: the newest launch)")  # fmt: skip
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the rows of the table there too")
+    parser.add_argument("--out", metavar="DIR", type=Path, help="default: reports/<name> beside the runs")
+    parser.add_argument("--against", metavar="ARM", help="compare every arm with this one")
+    asked = parser.parse_args(argv)
+    try:
+        report(asked.paths or [newest_launch(RUNS)], json_file=asked.json, out=asked.out, against=asked.against)
+    except SandboxError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def report(
+    paths: Sequence[Path], *, json_file: Path | None = None, out: Path | None = None, against: str | None = None
+) -> None:
+    """Print the report and keep it in `out`."""
+    runs = find_runs(paths)
+    arms = group(runs)
+    if not arms:
+        raise LineageError(explain(expected="at least one line of lineage", got=f"none in {len(runs)} runs",
+                                   do="Wait for the first reflective step, or look into status.json."))  # fmt: skip
+    found = differences(arms, against)
+    out = out or runs[0].folder.parent / "reports" / _name(paths)
+    out.mkdir(parents=True, exist_ok=True)
+
+    console = Console(highlight=False)
+    table.show(console, arms, found, runs)
+    with (out / "table.txt").open("w") as file:
+        table.show(Console(file=file, width=WIDE, highlight=False), arms, found, runs)
+    rows = json.dumps(table.rows(arms), indent=1) + "\n"
+    for path in filter(None, (out / "table.json", json_file)):
+        path.write_text(rows)
+
+    from sandbox.report.figures import draw
+
+    for path in [out / "table.txt", out / "table.json", *draw(arms, out), *_folders(runs)]:
+        console.print(str(path), style="dim", soft_wrap=True)
+
+
+def _name(paths: Sequence[Path]) -> str:
+    first = paths[0].resolve().stem if paths[0].is_file() else paths[0].resolve().name
+    return first if len(paths) == 1 else f"{first}-and-{len(paths) - 1}-more"
+
+
+def _folders(runs: Sequence[Run]) -> list[Path]:
+    """Each run and, where there is one, its W&B folder."""
+    return [path for run in runs for path in (run.folder, run.folder / "wandb") if path == run.folder or path.is_dir()]
