@@ -61,13 +61,12 @@ class Difference:
 
 
 def claims_for(arms: Sequence[Arm], against: str | None = None) -> list[Claim]:
-    """The known claims whose arms are all here; each arm that none of them speaks of minus the reference, for P and H;
-    and each M against its null. The reference is the first arm, unless `against` names one and sets the known aside."""
+    """The known claims whose arms are all here, or else each arm minus the reference, for P and H; and each M against
+    its null. The reference is the first arm; naming another by `against` sets the known claims aside."""
     names = [arm.name for arm in arms]
     known = [claim for claim in CLAIMS if {claim.arm, claim.other} <= set(names) and against is None]
-    spoken = {name for claim in known for name in (claim.arm, claim.other)}
-    reference = named(arms, against).name if against else names[0]
-    others = [name for name in names if name not in spoken and name != reference]
+    reference = names[0] if against is None else named(arms, against).name
+    others = [] if known else [name for name in names if name != reference]
     return [
         *known,
         *(Claim("", figure, name, reference) for figure in ("process", "human") for name in others),
@@ -117,15 +116,13 @@ def _unexpected(found: Sequence[Difference]) -> list[str]:
     for difference in found:
         claim = difference.claim
         if not claim.sign:
-            than = "its null" if claim.figure == "merge" else f"that of {claim.other}"
+            than = "its null" if claim.figure == "merge" else claim.other
             by_outcome = pairs.setdefault((LETTERS[claim.figure], than), {})
             by_outcome.setdefault(difference.outcome, []).append(claim.arm)
     clauses: list[str] = []
     for (letter, than), by_outcome in pairs.items():
-        parts = [f"{by} {than} for {_listed(by_outcome[outcome], 'and')}"
-                 for outcome, by in (("higher", "above"), ("lower", "below"), ("open", "not told from"))
-                 if outcome in by_outcome]  # fmt: skip
-        clauses.append(f"{letter} is {', '.join(parts)}")
+        parts = [f"{outcome} for {_listed(arms, 'and')}" for outcome, arms in sorted(by_outcome.items())]
+        clauses.append(f"against {than}, {letter} is {', '.join(parts)}")
     return clauses
 
 

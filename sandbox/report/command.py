@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from sandbox.core.error import LineageError, SandboxError, explain
+from sandbox.core.error import LineageError, explain
 from sandbox.report import table
 from sandbox.report.arms import group
 from sandbox.report.claims import differences
@@ -21,19 +20,15 @@ WIDE = 240  # columns of table.txt, so that no cell is folded
 
 
 def main(argv: Sequence[str]) -> int:
-    """0, or 1 after telling the user what is wrong."""
+    """Report on what `argv` names; raises `SandboxError`."""
     parser = ArgumentParser(prog="sandbox report", description=__doc__)
     parser.add_argument("paths", nargs="*", metavar="RUN", type=Path,
-                        help="a run folder, a folder of them or the manifest of a launch (default: the newest launch)")  # fmt: skip
+                        help="a run folder, a folder of them, or a launch (default: the newest)")  # fmt: skip
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the rows of the table there too")
     parser.add_argument("--out", metavar="DIR", type=Path, help="default: reports/<name> beside the runs")
     parser.add_argument("--against", metavar="ARM", help="compare every arm with this one")
     asked = parser.parse_args(argv)
-    try:
-        report(asked.paths or [newest_launch(RUNS)], json_file=asked.json, out=asked.out, against=asked.against)
-    except SandboxError as error:
-        print(error, file=sys.stderr)
-        return 1
+    report(asked.paths or [newest_launch(RUNS)], json_file=asked.json, out=asked.out, against=asked.against)
     return 0
 
 

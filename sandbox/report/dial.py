@@ -35,19 +35,15 @@ def closed_form(trust: Array, rate: float, horizon: int) -> Array:
     return trust * a / (1 - trust + 2 * trust * a)
 
 
-def draw_dial(arms: Sequence[Arm]) -> Figure | None:
-    """M beside its null (and the closed form where there is one), and H. None where the arms form no dial."""
-    key = dialled(arms)
-    if key is None:
-        return None
-    arms = sorted(arms, key=lambda arm: flat(arm.config)[key])
+def draw_dial(arms: Sequence[Arm], key: str) -> Figure | None:
+    """M beside its null (and the closed form where there is one), and H, over `key`; None where neither was read."""
     drawn = [figure for figure in ("merge", "human") if any(arm.final(figure) is not None for arm in arms)]
     if not drawn:
         return None
     width, height = 4.6 * len(drawn) + 0.4, 4.5
     figure = Figure(figsize=(width, height))
     grid = figure.add_gridspec(1, len(drawn), left=0.75 / width, right=1 - 0.25 / width, bottom=0.6 / height,
-                               top=1 - 1.25 / height, wspace=0.25)  # fmt: skip
+                               top=1 - 1.15 / height, wspace=0.25)  # fmt: skip
     for place, name in enumerate(drawn):
         axes = figure.add_subplot(grid[0, place])
         axes.set_xlabel(key)

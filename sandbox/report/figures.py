@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sandbox.measure.interval import bands
-from sandbox.report.arms import Arm
-from sandbox.report.dial import draw_dial
+from sandbox.report.arms import Arm, flat
+from sandbox.report.dial import dialled, draw_dial
 from sandbox.report.read import Array
 from sandbox.report.style import STYLE, colours, count, fit, head, legend, tidy
 
@@ -51,22 +51,25 @@ REFLECTION = (
 
 def draw(arms: Sequence[Arm], out: Path) -> list[Path]:
     """Every figure that the arms have data for, as PNG files in `out`."""
+    key = dialled(arms)
+    if key:
+        arms = sorted(arms, key=lambda arm: flat(arm.config)[key])
     paths: list[Path] = []
     with mpl.rc_context(STYLE):
-        for name, figure in {"steps.png": _page(arms), "dial.png": draw_dial(arms)}.items():
+        for name, figure in {"steps.png": _page(arms, key), "dial.png": draw_dial(arms, key) if key else None}.items():
             if figure:
                 figure.savefig(out / name)
                 paths.append(out / name)
     return paths
 
 
-def _page(arms: Sequence[Arm]) -> Figure | None:
+def _page(arms: Sequence[Arm], key: str | None) -> Figure | None:
     drawn = [panel for panel in _panels(arms) if any(len(_track(arm, panel.series)[0]) for arm in arms)]
     if not drawn:
         return None
     columns = min(COLUMNS, len(drawn))
     rows = ceil(len(drawn) / columns)
-    inks = colours(len(arms))
+    inks = colours(len(arms), ordered=key is not None)
     names = [arm.name for arm in arms]
     per_line = fit(names, columns * PANEL[0])
     top = HEAD + 0.24 * ceil(len(arms) / per_line) + 0.38

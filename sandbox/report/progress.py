@@ -1,8 +1,131 @@
-"""Live progress of a launch."""
+"""Live progress of a launch, from the files of its runs: a bar for each that lives, a line for each that has ended."""
 
-from contextlib import contextmanager
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from sandbox.report.read import read_manifest
+from sandbox.report.table import number
+
+LATEST = {"A": "own", "P": "performance/process", "H": "performance/human"}
+
+
+@dataclass(frozen=True)
+class Glimpse:
+    """A run as last seen. `offset`: bytes of lineage already read; `top`: its top level; `latest`: means over seeds."""
+
+    folder: Path
+    label: str
+    status: Mapping[str, Any] = field(default_factory=dict)
+    fresh: bool = False
+    offset: int = 0
+    top: int = 0
+    step: int = 0
+    latest: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def state(self) -> str:
+        """The state of the run; an end that an earlier launch left is none until this launch writes its own."""
+        state = self.status.get("state", "waiting")
+        return state if self.fresh or state == "finished" else "waiting"
+
+    @property
+    def ended(self) -> bool:
+        return self.state not in ("waiting", "running")
+
+    def figures(self) -> str:
+        return "  ".join(f"{letter} {number(value)}" for letter, value in self.latest.items())
+
+    def line(self) -> str:
+        """What is printed at the end of a run."""
+        what = f"{self.folder.name}: {self.state}, {self.step} of {self.status.get('steps')} steps"
+        return f"{what} in {self.status.get('seconds', 0):g} s  {self.figures()}"
+
+
+def look(before: Glimpse, began: float) -> Glimpse:
+    """The run now: its status, and the lines of lineage written since `before`. `began`: when the launch did."""
+    now = before
+    path = before.folder / "status.json"
+    if path.exists():
+        now = replace(now, status=json.loads(path.read_text()), fresh=path.stat().st_mtime >= began)
+    path = before.folder / "lineage.jsonl"
+    if not path.exists():
+        return now
+    if path.stat().st_size < now.offset:  # a resumed run drops the lines after its checkpoint
+        now = replace(now, offset=0)
+    with path.open("rb") as file:
+        file.seek(now.offset)
+        new = file.read()
+    whole = new[: new.rfind(b"\n") + 1]
+    for text in whole.splitlines():
+        line = json.loads(text)
+        top = now.top or line["level"]  # the first line is the top level's
+        if line["level"] == top:
+            now = replace(now, top=top, step=line["step"], latest=now.latest | _means(line))
+    return replace(now, offset=now.offset + len(whole))
+
+
+def _means(line: Mapping[str, Any]) -> dict[str, float]:
+    read = {"own": line["own"], **line["readings"]} if line["step"] else line["readings"]
+    found = {letter: read[name] for letter, name in LATEST.items() if name in read}
+    return {letter: sum(float("nan") if x is None else x for x in row) / len(row) for letter, row in found.items()}
 
 
 @contextmanager
-def watch(manifest):
-    yield
+def watch(manifest: Path, *, console: Console | None = None, every: float = 0.5) -> Iterator[None]:
+    """Show the runs of `manifest` for as long as the block lasts, looking `every` so many seconds.
+
+    Off a terminal only the lines of ended runs are printed. Nothing that goes wrong here reaches the block.
+    """
+    console = console or Console(highlight=False)
+    bars = Progress(TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.completed}/{task.total}"),
+                    TextColumn("{task.fields[state]}"), TimeElapsedColumn(), TextColumn("{task.fields[figures]}"),
+                    console=console, disable=not console.is_terminal)  # fmt: skip
+    seen: dict[Path, Glimpse] = {}
+    tasks: dict[Path, TaskID] = {}
+    began = time.time() - 1  # file systems round the times of files
+    over = Event()
+
+    def poll() -> None:
+        for folder, label in read_manifest(manifest):
+            before = seen.get(folder, Glimpse(folder, label))
+            if before.ended:
+                continue
+            now = seen[folder] = look(before, began)
+            if folder not in tasks:
+                tasks[folder] = bars.add_task(label, total=None, state="", figures="")
+            bars.update(tasks[folder], completed=now.step, total=now.status.get("steps"), state=now.state,
+                        figures=now.figures(), visible=not now.ended)  # fmt: skip
+            if now.ended:
+                console.print(now.line(), soft_wrap=True, markup=False)
+
+    def keep_polling() -> None:
+        while not over.wait(every):
+            with suppress(
+                Exception
+            ):  # a half-written file is whole at the next look; a run never fails for its display
+                poll()
+
+    thread = Thread(target=keep_polling, daemon=True)
+    with suppress(Exception):
+        bars.start()
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        with suppress(Exception):
+            poll()
+        with suppress(Exception):
+            bars.stop()

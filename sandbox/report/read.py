@@ -124,11 +124,14 @@ def newest_launch(runs: Path) -> Path:
 
 
 def read_manifest(path: Path) -> list[tuple[Path, str]]:
-    """Folder and label of each run of a launch; folders as written, or beside the manifest's `launches/`."""
+    """Folder and label of each run of a launch; folders as written, or beside the manifest's `launches/`. An entry
+    without a folder tells of an error."""
     entries: list[tuple[Path, str]] = []
     for number, text in enumerate(path.read_text().splitlines(), start=1):
         try:
             entry = json.loads(text)
+            if "folder" not in entry:
+                continue
             folder, label = Path(entry["folder"]), entry["label"]
         except (ValueError, KeyError, TypeError) as error:
             raise LineageError(explain(expected=f"a folder and a label on line {number} of {path}", got=text[:80],

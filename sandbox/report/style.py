@@ -14,8 +14,8 @@ from sandbox.report.arms import Arm
 
 INK, FAINT = "#22272e", "#6b7480"
 REFERENCE = "#6b7480"
-# Okabe & Ito's palette, without the yellow that vanishes on white
-PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+# Okabe & Ito's palette, its yellow darkened: the original vanishes on white
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#22272e", "#b0a000")
 
 STYLE = {
     "font.family": "DejaVu Sans",
@@ -48,12 +48,12 @@ STYLE = {
 }
 
 
-def colours(count: int) -> list[str]:
-    """One colour an arm: grey for the first, which is the reference; a ramp where there are more than the palette."""
-    if count <= len(PALETTE) + 1:
-        return [REFERENCE, *PALETTE][:count] if count > 1 else [PALETTE[0]]
-    ramp = mpl.colormaps["viridis"]
-    return [mpl.colors.to_hex(ramp(0.92 * k / (count - 1))) for k in range(count)]
+def colours(arms: int, *, ordered: bool) -> list[str]:
+    """One colour an arm: grey for the first, which is the reference; a ramp where arms have an order, or are many."""
+    if ordered or arms > len(PALETTE) + 1:
+        ramp = mpl.colormaps["viridis"]
+        return [mpl.colors.to_hex(ramp(0.9 * k / max(1, arms - 1))) for k in range(arms)]
+    return [REFERENCE, *PALETTE][:arms] if arms > 1 else [PALETTE[0]]
 
 
 def count(arms: Sequence[Arm]) -> str:

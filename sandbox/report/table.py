@@ -111,10 +111,12 @@ def text(figure: Interval, *, signed: bool = False) -> str:
 
 
 def number(x: float) -> str:
-    """Three decimals without a leading zero; powers of ten for what is tiny or huge."""
+    """Three decimals without a leading zero; powers of ten for what is tiny or huge; 0 and 1 where exact."""
     if isnan(x):
         return "–"
-    if x and not 5e-4 <= abs(x) < 1e5:
+    if x in (0, 1):
+        return f"{x:.0f}"
+    if not 5e-4 <= abs(x) < 1e5:
         return f"{x:.1e}"
     return f"{x:.3f}".replace("0.", ".", 1) if abs(x) < 0.9995 else f"{x:.3f}"
 
@@ -130,9 +132,12 @@ def notes(arms: Sequence[Arm], runs: Sequence[Run]) -> list[str]:
             found.append(f"{run.folder.name} is not finished ({state}, step {step} of {steps}{error}){empty}")
         if run.torn:
             found.append(f"{run.folder.name}: its last line is cut off and left out")
-    ends = {arm.name: int(steps[-1]) for arm in arms if len(steps := arm.series("own")[0])}
-    if len(set(ends.values())) > 1:
-        found.append("the arms end at different steps: " + ", ".join(f"{name} {step}" for name, step in ends.items()))
+    ends: dict[int, list[str]] = {}
+    for arm in arms:
+        ends.setdefault(max(run.lines[-1]["step"] for run in arm.runs), []).append(arm.name)
+    if len(ends) > 1:
+        last = "; ".join(f"{step} for {', '.join(names)}" for step, names in ends.items())
+        found.append(f"the last step differs: {last}")
     if single := [arm.name for arm in arms if len(arm.seeds) == 1]:
         found.append(f"one seed has no interval: {', '.join(single)}")
     for arm in arms:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from numpy import ndarray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -82,7 +81,7 @@ class FewShotDigits:
         return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-1)
 
     @cached_property
-    def _digits(self) -> tuple[ndarray, ndarray]:
+    def _digits(self) -> Any:
         """Pixels [1797, 64] in 0 … 16 and classes [1797]."""
         from sklearn.datasets import load_digits
 
