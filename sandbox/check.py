@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Any, Literal, cast
 
 import torch
 from omegaconf import OmegaConf
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -17,8 +19,7 @@ from torch import Tensor
 
 from sandbox.config import build
 from sandbox.core.error import LifeError, explain
-from sandbox.core.protocols import Gate, Objective, Tempered
-from sandbox.core.record import Standing
+from sandbox.core.protocols import Gate, Objective
 from sandbox.core.tree import by_seed
 from sandbox.experiment import build_loop
 from sandbox.loop.reflect import Loop
@@ -26,7 +27,7 @@ from sandbox.meta_learner.none import Nothing
 
 SEEDS = 32  # runs at least: five false accepting runs among 32 are needed to tell a level of .05 from a higher one
 EDITS = (40, 100)  # asked edits a run
-VARIANTS = ({"unit": "example"}, {"score": "calibrated"}, {"spending": "none"})  # shown of a gate with such a field
+VARIANTS = ({}, {"unit": "example"}, {"spending": "none"})  # shown of a gate that has the field
 ABOUT = """Incumbent and candidate are one state that lives its trials on different fresh streams: equal in law, so
 every accept is false. (On one stream they would be equal in every bit, and no gate accepts a difference of exactly 0.)
 The rule is fixed; between two asked edits the life goes on one horizon. Intervals are exact binomial, 95 %."""
@@ -55,35 +56,41 @@ class Share:
 def main(config: dict[str, Any]) -> int:
     """Print the table for the configured world; 1 if the configured gate states no level, or exceeds it."""
     loop = build_loop(config | {"above": [], "meter": {}})
-    fixed = replace(loop.levels[0], meta_learner=Nothing(), allow=None)
-    loop = replace(loop, levels=(fixed,))
+    loop = replace(loop, levels=(replace(loop.levels[0], meta_learner=Nothing(), allow=None, anchor=None),))
     seeds = range(config["seed"], config["seed"] + max(SEEDS, config["seeds"]))
-    gates = contenders(config["gate"], tempered=isinstance(loop.world.task, Tempered))
+    gates = contenders(config["gate"])
     before, after = null_scores(loop, seeds, max(EDITS), list(gates.values()))
-    shares = {name: {edits: count(accepts(gate, before, after)[:edits], gate) for edits in EDITS}
-              for name, gate in gates.items()}  # fmt: skip
-    named = next(iter(gates))
+    shares: dict[str, dict[int, tuple[Share, Share]]] = {}
+    for name, gate in gates.items():
+        accepted = verdicts(gate, before, after)
+        shares[name] = {edits: count(accepted[:edits], gate) for edits in EDITS}
+    named = next(iter(shares))
     console = Console()
     console.print(table(shares, named, len(seeds)))
     console.print(ABOUT.replace("\n", " "))
     return 0 if all(verdict(*pair) == "holds" for pair in shares[named].values()) else 1
 
 
-def contenders(node: Mapping[str, Any], *, tempered: bool) -> dict[str, Gate]:
-    """The configured gate first, then every other member of conf/gate and its variants, under the fields that differ
-    from the member's file. Only a `tempered` task has calibrated scores to judge by."""
-    members = {path.name.removesuffix(".yaml"): cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(str(path))))
-               for path in sorted(files("sandbox.conf").joinpath("gate").iterdir(), key=lambda path: path.name)
-               if path.name.endswith(".yaml")}  # fmt: skip
-    nodes = [node, *(member | variant for member in members.values() for variant in ({}, *VARIANTS)
-                     if set(variant) <= set(member) and (tempered or variant.get("score") != "calibrated"))]  # fmt: skip
+def contenders(node: Mapping[str, Any]) -> dict[str, Gate]:
+    """The configured gate first, then every member of conf/gate and its variants, judging by the same objective; named
+    by their fields that differ from the member's file."""
+    folder = files("sandbox.conf").joinpath("gate")
+    members = {path.name.removesuffix(".yaml"): _read(path) for path in folder.iterdir() if path.name.endswith(".yaml")}
+    nodes = [dict(node)]
+    for _, member in sorted(members.items()):
+        same = {"score": node["score"]} if "score" in node and "score" in member else {}
+        nodes += [member | same | variant for variant in VARIANTS if set(variant) <= set(member)]
     gates: dict[str, Gate] = {}
     for chosen in nodes:
-        stem = next((name for name, member in members.items() if member["_target_"] == chosen["_target_"]), None)
-        usual = members[stem] if stem else {"_target_": chosen["_target_"]}
+        stem = chosen["_target_"].split(".")[-2]
+        usual = members.get(stem, {"_target_": chosen["_target_"]})
         other = [f"{key} {value}" for key, value in chosen.items() if usual.get(key) != value]
-        gates.setdefault(", ".join([stem or chosen["_target_"].rpartition(".")[2], *other]), build(chosen, "gate"))
+        gates.setdefault(", ".join([stem, *other]), build(chosen, "gate"))
     return gates
+
+
+def _read(path: Traversable) -> dict[str, Any]:
+    return cast(dict[str, Any], OmegaConf.to_container(OmegaConf.create(path.read_text())))
 
 
 def null_scores(loop: Loop, seeds: Sequence[int], edits: int, gates: Sequence[Gate]) -> tuple[Scores, Scores]:
@@ -92,57 +99,50 @@ def null_scores(loop: Loop, seeds: Sequence[int], edits: int, gates: Sequence[Ga
     Raises `LifeError` where one is not finite.
     """
     kinds: list[Objective] = sorted({gate.score for gate in gates if gate.trials})
-    trials = max((gate.trials for gate in gates), default=0)
-    sides = ("incumbent", "candidate")
-    found: dict[str, dict[Objective, list[Tensor]]] = {side: {kind: [] for kind in kinds} for side in sides}
+    trials = max(gate.trials for gate in gates)
+    sides: list[dict[Objective, list[Tensor]]] = [{kind: [] for kind in kinds} for _ in range(2)]
     standing = loop.start(seeds)
     for step in track(range(1, edits + 1), "A/A trials", console=Console(stderr=True), transient=True):
-        for side in sides:
+        for side, found in zip(("incumbent", "candidate"), sides, strict=True):
             for k in range(trials):
-                for kind, scores in _trial(loop, standing, step, f"check/{step}/{side}/{k}", kinds):
-                    found[side][kind].append(scores)
+                stream = f"check/{step}/{side}/{k}"
+                lived = loop.live(1, standing, step, stream, "off", "trial").standing.state
+                for kind in kinds:
+                    with torch.no_grad():
+                        scores = loop.engine.scores(loop.world, lived, "gate", stream, kind)
+                    found[kind].append(by_seed(scores, loop.world.tasks).flatten(1))
         standing = loop.live(1, standing, step, "life", "off", "trial").standing
-    if not all(bool(torch.isfinite(scores).all()) for side in found.values() for kind in side.values() for scores in kind):
+    before, after = (Scores((kind, torch.stack(scores).unflatten(0, (edits, trials))) for kind, scores in found.items())
+                     for found in sides)  # fmt: skip
+    if not all(bool(torch.isfinite(scores).all()) for scores in (*before.values(), *after.values())):
         raise LifeError(explain(expected="finite scores of the fixed rule", got="NaN or infinity",
                                 do="The rule itself diverges: lower its learning rate."))  # fmt: skip
-    before, after = ({kind: torch.stack(scores).unflatten(0, (edits, trials)) for kind, scores in found[side].items()}
-                     for side in sides)  # fmt: skip
     return before, after
 
 
-def _trial(
-    loop: Loop, standing: Standing, step: int, stream: str, kinds: Sequence[Objective]
-) -> Iterator[tuple[Objective, Tensor]]:
-    """One trial's scores of each kind, [S, n]."""
-    lived = loop.live(1, standing, step, stream, "off", "trial").standing.state
-    with torch.no_grad():
-        for kind in kinds:
-            scores = loop.engine.scores(loop.world, lived, "gate", stream, kind)
-            yield kind, by_seed(scores, loop.world.tasks).flatten(1)
-
-
-def accepts(gate: Gate, before: Scores, after: Scores) -> Tensor:
-    """[edits, S] bool: the gate's verdicts, its memory carried from edit to edit of a run."""
-    some = next(iter(before.values()))
-    incumbent, candidate = before.get(gate.score, some)[:, : gate.trials], after.get(gate.score, some)[:, : gate.trials]
-    verdicts = torch.zeros(some.shape[0], some.shape[2], dtype=torch.bool)
-    for s in range(some.shape[2]):
+def verdicts(gate: Gate, before: Scores, after: Scores) -> Tensor:
+    """[edits, S] bool: what the gate accepts, its memory carried from edit to edit of a run."""
+    edits, _, runs, _ = next(iter(before.values())).shape
+    paired = [scores[gate.score][:, : gate.trials] if gate.trials else torch.zeros(edits, 0, runs, 0)
+              for scores in (before, after)]  # fmt: skip
+    accepted = torch.zeros(edits, runs, dtype=torch.bool)
+    for s in range(runs):
         memory = gate.init()
-        for step in range(some.shape[0]):
-            yes, _, memory = gate.decide(incumbent[step, :, s], candidate[step, :, s], memory)
-            verdicts[step, s] = yes
-    return verdicts
+        for edit in range(edits):
+            yes, _, memory = gate.decide(paired[0][edit, :, s], paired[1][edit, :, s], memory)
+            accepted[edit, s] = yes
+    return accepted
 
 
-def count(verdicts: Tensor, gate: Gate) -> tuple[Share, Share]:
-    """The shares of edits and of runs falsely accepted, `verdicts` [edits, S].
+def count(accepted: Tensor, gate: Gate) -> tuple[Share, Share]:
+    """The shares of edits and of runs falsely accepted, of `accepted` [edits, S].
 
     A gate that states an `alpha` means it for an edit, or for a run if it spends it over the edits of a run.
     """
     alpha: float | None = getattr(gate, "alpha", None)
     unit: Literal["edit", "run"] = "edit" if getattr(gate, "spending", "none") == "none" else "run"
-    edits = Share(int(verdicts.sum()), verdicts.numel(), alpha if unit == "edit" else None)
-    runs = Share(int(verdicts.any(dim=0).sum()), verdicts.shape[1], alpha if unit == "run" else None)
+    edits = Share(int(accepted.sum()), accepted.numel(), alpha if unit == "edit" else None)
+    runs = Share(int(accepted.any(dim=0).sum()), accepted.shape[1], alpha if unit == "run" else None)
     return edits, runs
 
 
@@ -156,18 +156,26 @@ def verdict(edits: Share, runs: Share) -> str:
 
 def table(shares: Mapping[str, Mapping[int, tuple[Share, Share]]], named: str, runs: int) -> Table:
     """One line a gate and number of edits; the configured gate is marked."""
-    drawn = Table(title=f"False accepts of edits that change nothing, {runs} runs")
-    for column in ("", "gate", "edits", "per edit", "stated", "per run", "stated", "verdict"):
+    drawn = Table(title=f"False accepts of edits that change nothing, {runs} runs", box=SIMPLE_HEAD)
+    for column in ("gate", "edits", "share of edits", "share of runs", "stated", "verdict"):
         drawn.add_column(column)
     for name, by_edits in shares.items():
+        label = f"[bold]▸ {name}[/]" if name == named else f"  {name}"
         for edits, pair in by_edits.items():
-            cells = [cell for share in pair for cell in (_cell(share), "" if share.level is None else f"{share.level:g}")]
-            first = edits == min(by_edits)
-            drawn.add_row("▸" if name == named and first else "", name if first else "", str(edits), *cells,
-                          verdict(*pair), end_section=edits == max(by_edits))  # fmt: skip
+            drawn.add_row(label, str(edits), *map(_interval, pair), _stated(*pair), verdict(*pair),
+                          end_section=edits == max(by_edits))  # fmt: skip
+            label = ""
     return drawn
 
 
-def _cell(share: Share) -> str:
-    low, high = share.interval
-    return f"{share.accepts / share.n:.3f} [{low:.3f}, {high:.3f}] of {share.n}"
+def _interval(share: Share) -> str:
+    return "{:.3f} \\[{:.3f}, {:.3f}]".format(
+        share.accepts / share.n, *share.interval
+    )  # \\[: else rich takes it for markup
+
+
+def _stated(edits: Share, runs: Share) -> str:
+    stated = [
+        f"{share.level:g} {unit}" for share, unit in ((edits, "an edit"), (runs, "a run")) if share.level is not None
+    ]
+    return ", ".join(stated)

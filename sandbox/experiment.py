@@ -6,7 +6,7 @@ import fcntl
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -22,7 +22,7 @@ from sandbox.about import about
 from sandbox.config import build, target
 from sandbox.core.edit import expand
 from sandbox.core.error import ConfigError, LineageError, SandboxError, did_you_mean, explain
-from sandbox.core.protocols import Level, Model, Task, World
+from sandbox.core.protocols import Level, Model, Starts, Task, World
 from sandbox.core.state import leaves
 from sandbox.loop.reflect import Loop
 from sandbox.meta_learner.yoked import Yoked
@@ -51,7 +51,7 @@ def build_loop(config: Config) -> Loop:
     world = World(task, build_model(config["model"], task), build(config["rule"], "rule"), config["tasks"])
     first = {key: config[key] for key in ("meta_learner", "gate", "horizon", "lifetime", "allow", "anchor", "faults")}
     levels = [_level(first, "level 1"), *(_level(node, f"above[{n}]") for n, node in enumerate(config["above"]))]
-    meters = tuple(build(node, f"meter.{name}") for name, node in (config["meter"] or {}).items())
+    meters = tuple(build(node, where) for where, node in chosen(config, "meter"))
     return Loop(world, build(config["engine"], "engine"), tuple(levels), meters)
 
 
@@ -64,6 +64,12 @@ def build_model(node: Mapping[str, Any], task: Task) -> Model:
 def _level(node: Mapping[str, Any], where: str) -> Level:
     given = {key: value for key, value in node.items() if value is not None}
     return build({"_target_": "sandbox.core.protocols.Level", **given}, where)
+
+
+def chosen(config: Config, group: str) -> list[tuple[str, Mapping[str, Any]]]:
+    """The members of a group of several, by name; one without a `_target_` was set somewhere but not chosen."""
+    members = sorted((config[group] or {}).items())
+    return [(f"{group}.{name}", node) for name, node in members if "_target_" in node]
 
 
 def seeds_of(config: Config) -> list[int]:
@@ -107,6 +113,7 @@ def perform(config: Config, overrides: Sequence[str] = ()) -> Path:
     """
     folder = folder_of(config)
     build_loop(config)  # a configuration that can't be built leaves no folder behind
+    trackers: list[Starts] = [build(node, where) for where, node in chosen(config, "tracker")]
     with _claimed(folder):
         if _status(folder).get("state") == "finished":
             return folder
@@ -117,7 +124,7 @@ def perform(config: Config, overrides: Sequence[str] = ()) -> Path:
         began = time.monotonic()
         note = partial(_note, folder, steps=config["steps"], began=began)
         try:
-            _live(config, folder, note)
+            _live(config, folder, trackers, note)
         except SandboxError as error:
             note("failed", error=str(error))
             raise
@@ -130,13 +137,12 @@ def perform(config: Config, overrides: Sequence[str] = ()) -> Path:
     return folder
 
 
-def _live(config: Config, folder: Path, note: Any) -> None:
+def _live(config: Config, folder: Path, starts: Sequence[Starts], note: Callable[..., None]) -> None:
     loop, seeds = prepare(config), seeds_of(config)
     resume = archive.load_checkpoint(folder, loop.start(seeds).state)
     done = resume[1] if resume else 0
     note("running", step=done)
-    trackers = [build(node, f"tracker.{name}").start(folder, config, done)
-                for name, node in sorted((config["tracker"] or {}).items())]  # fmt: skip
+    trackers = [tracker.start(folder, config, done) for tracker in starts]
     finished = False
     try:
         noted = time.monotonic()

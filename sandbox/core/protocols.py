@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor
@@ -303,4 +304,4 @@ class Starts(Protocol):
     """A tracker as configured: started once in its run folder, with the resolved config and, on resume, the step from
     which the run goes on (0: from the start)."""
 
-    def start(self, folder: str, config: Mapping[str, Any], resumed: int) -> Tracker: ...
+    def start(self, folder: Path, config: Mapping[str, Any], resumed: int) -> Tracker: ...

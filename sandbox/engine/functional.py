@@ -14,7 +14,7 @@ from torch.func import vmap
 
 from sandbox.core.protocols import Params, Tape, World
 from sandbox.core.state import State
-from sandbox.engine.lane import Lanes, noise_for, own_loss, phi_by_lane, refuse_unused, view
+from sandbox.engine.lane import Lanes, life, noise_for, phi_by_lane, refuse_unused, view
 
 LANES = Lanes(over=vmap)
 
@@ -26,13 +26,17 @@ class Functional:
     draw, born, scores, own = LANES.draw, LANES.born, LANES.scores, LANES.own
 
     def unroll(self, world: World, state: State, steps: int, stream: str, tape: Tape) -> tuple[State, Tensor]:
+        def loss(phi: Params, params: Params, slots: Params, task: Params, noise: Tensor) -> Tensor:
+            batch = world.task.sample(task, params, noise, "train")
+            return world.rule.loss(phi, params, slots, batch, life(world, task))
+
         phi = phi_by_lane(world, state)
         own: list[Tensor] = []
         for _ in range(steps):
-            at = view(state.params, tape)
             noise = noise_for(world, state, stream, "train")
             with torch.enable_grad():
-                losses = vmap(lambda *lane: own_loss(world, "train", *lane))(phi, at, state.slots, state.task, noise)
+                at = view(state.params, tape)
+                losses = vmap(loss)(phi, at, state.slots, state.task, noise)
                 grads = _gradient(losses.sum(), at, tape)
             with torch.set_grad_enabled(tape != "off"):
                 params, slots = vmap(world.rule.update)(phi, state.params, grads, state.slots)
@@ -42,7 +46,7 @@ class Functional:
 
 
 def _gradient(loss: Tensor, at: Params, tape: Tape) -> Params:
-    """d loss / d weights: with a graph of its own on the full tape; on a first-order one the loss alone keeps its."""
+    """d loss / d weights. On the full tape it has a graph of its own; on a first-order one only the loss keeps its."""
     found = torch.autograd.grad(
         loss, list(at.values()), create_graph=tape == "full", retain_graph=tape != "off", allow_unused=True
     )

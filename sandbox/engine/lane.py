@@ -1,4 +1,4 @@
-"""What every engine does alike: hand out noise, draw tasks, begin lives, score them, and read the loss of one lane."""
+"""What every engine does alike: hand out noise, draw tasks, begin lives and score them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sandbox.core.error import ConfigError, did_you_mean, explain
 from sandbox.core.protocols import Batch, KnowsHuman, Life, Objective, Params, Split, Tape, Tempered, World
 from sandbox.core.random import uniforms
 from sandbox.core.state import State
-from sandbox.core.tree import Tree, to_lanes
+from sandbox.core.tree import to_lanes
 from sandbox.measure.temperature import fit_temperature
 
 
@@ -34,51 +34,54 @@ class Lanes:
         return replace(state, params=params, slots=vmap(world.rule.slots)(params))
 
     def scores(self, world: World, state: State, split: Split, stream: str, objective: Objective = "process") -> Tensor:
-        score = scorer(world, objective)
-        noise = noise_for(world, state, stream, split)
-        if objective != "calibrated":
-            return self.over(lambda *lane: score(*predicted(world, split, *lane)))(state.params, state.task, noise)
-        temperature = self._temperature(world, state, stream).to(torch.get_default_dtype())
-
-        def tempered(params: Params, task: Tree, u: Tensor, t: Tensor) -> Tensor:
-            task, prediction, batch = predicted(world, split, params, task, u)
-            return score(task, world.task.temper(prediction, t.to(prediction.dtype)), batch)
-
-        return self.over(tempered)(state.params, state.task, noise, temperature)
+        if objective == "calibrated":
+            return self._calibrated(world, state, split, stream)
+        score = world.task.objective
+        if objective == "human":
+            if not isinstance(world.task, KnowsHuman):
+                raise _unknown(world, objective)
+            score = world.task.human
+        return vmap(score)(state.task, *self._predict(world, state, split, stream))
 
     def own(self, world: World, state: State, split: Split, stream: str) -> Tensor:
-        noise = noise_for(world, state, stream, split)
-
-        def examples(phi: Params, params: Params, slots: Params, task: Tree, u: Tensor) -> Tensor:
-            batch = world.task.sample(task, params, u, split)
-
-            def alone(example: Batch) -> Tensor:
+        def examples(phi: Params, params: Params, slots: Params, task: Params, u: Tensor) -> Tensor:
+            def alone(example: Params) -> Tensor:
                 single = {name: value[None] for name, value in example.items()}
                 return world.rule.loss(phi, params, slots, single, life(world, task))
 
-            return self.over(alone)(dict(batch))
+            return self.over(alone)(dict(world.task.sample(task, params, u, split)))
 
+        noise = noise_for(world, state, stream, split)
         return self.over(examples)(phi_by_lane(world, state), state.params, state.slots, state.task, noise)
 
-    def _temperature(self, world: World, state: State, stream: str) -> Tensor:
-        """[L]: fitted on given labels of the practice and gate data together."""
-        splits: list[Split] = ["practice", "gate"]
+    def _calibrated(self, world: World, state: State, split: Split, stream: str) -> Tensor:
+        """P at one temperature a lane, fitted on given labels of the practice and gate data together."""
+        task = world.task
+        if not isinstance(task, Tempered):
+            raise _unknown(world, "calibrated")
+
+        def tempered(drawn: Params, prediction: Tensor, batch: Batch, temperature: Tensor) -> Tensor:
+            return world.task.objective(drawn, task.temper(prediction, temperature.to(prediction.dtype)), batch)
+
         with torch.no_grad():
-            seen = [
-                self.over(lambda *lane, split=split: predicted(world, split, *lane)[1:])(
-                    state.params, state.task, noise_for(world, state, stream, split)
-                )
-                for split in splits
-            ]
+            given = [self._predict(world, state, "practice", stream), self._predict(world, state, "gate", stream)]
 
             def loss(temperature: Tensor) -> Tensor:
-                def at(task: Tree, prediction: Tensor, batch: Batch, t: Tensor) -> Tensor:
-                    return world.task.objective(task, world.task.temper(prediction, t.to(prediction.dtype)), batch)
-
-                found = [vmap(at)(state.task, prediction, batch, temperature) for prediction, batch in seen]
+                found = [vmap(tempered)(state.task, *seen, temperature) for seen in given]
                 return torch.cat(found, dim=1).double().mean(dim=1)
 
-            return fit_temperature(loss, next(iter(state.params.values())).shape[0])
+            temperature = fit_temperature(loss, given[0][0].shape[0])
+        return vmap(tempered)(state.task, *self._predict(world, state, split, stream), temperature)
+
+    def _predict(self, world: World, state: State, split: Split, stream: str) -> tuple[Tensor, Batch]:
+        """Predictions [L, n, outputs] on the batch of each lane."""
+
+        def one(params: Params, task: Params, u: Tensor) -> dict[str, Any]:
+            batch = world.task.sample(task, params, u, split)
+            return {"prediction": world.model.apply(params, batch["x"]), "batch": dict(batch)}
+
+        seen = self.over(one)(state.params, state.task, noise_for(world, state, stream, split))
+        return seen["prediction"], seen["batch"]
 
 
 def noise_for(world: World, state: State, stream: str, name: str) -> Tensor:
@@ -90,22 +93,14 @@ def noise_for(world: World, state: State, stream: str, name: str) -> Tensor:
     return uniforms(state.seed, f"{stream}/{name}", state.t, shape).flatten(0, 1)
 
 
-def phi_by_lane(world: World, state: State) -> Tree:
+def phi_by_lane(world: World, state: State) -> Params:
     """phi with one row a lane."""
     return state.rule if "rule" in world.per_lane else to_lanes(state.rule, world.tasks)
 
 
-def life(world: World, task: Tree) -> Life:
+def life(world: World, task: Params) -> Life:
     """What a rule can reach in this task."""
     return Life(world.model.apply, lambda prediction, batch: world.task.objective(task, prediction, batch))
-
-
-def own_loss(
-    world: World, split: Split, phi: Params, params: Params, slots: Params, task: Tree, noise: Tensor
-) -> Tensor:
-    """A on one batch of one lane, a scalar."""
-    batch = world.task.sample(task, params, noise, split)
-    return world.rule.loss(phi, params, slots, batch, life(world, task))
 
 
 def view(params: Mapping[str, Tensor], tape: Tape) -> Params:
@@ -122,21 +117,9 @@ def refuse_unused(names: Iterable[str], grads: Iterable[Tensor | None]) -> None:
     unused = [name for name, grad in zip(names, grads, strict=True) if grad is None]
     if unused:
         raise ConfigError(explain(expected="a loss that depends on every weight", got=f"no gradient for {unused}",
-                                  do="Leave unused layers out of the model, or use them in the rule's loss."))  # fmt: skip
+                                  do="Leave unused layers out of the model, or use them in the loss."))  # fmt: skip
 
 
-def scorer(world: World, objective: Objective) -> Callable[[Tree, Tensor, Batch], Tensor]:
-    """The function (task, prediction, batch) -> [n] behind a name; raises `ConfigError` if the task has none."""
-    if objective == "human":
-        if isinstance(world.task, KnowsHuman):
-            return world.task.human
-    elif objective == "process" or isinstance(world.task, Tempered):
-        return world.task.objective
-    raise ConfigError(explain(expected=f"a task that knows '{objective}'", got=type(world.task).__name__,
-                              do="Score by 'process', or give the task that protocol (core/protocols.py)."))  # fmt: skip
-
-
-def predicted(world: World, split: Split, params: Params, task: Tree, noise: Tensor) -> tuple[Any, Tensor, Batch]:
-    """(task, prediction, batch) of one lane."""
-    batch = world.task.sample(task, params, noise, split)
-    return task, world.model.apply(params, batch["x"]), batch
+def _unknown(world: World, objective: Objective) -> ConfigError:
+    return ConfigError(explain(expected=f"a task that knows '{objective}'", got=type(world.task).__name__,
+                               do="Score by 'process', or give the task that protocol (core/protocols)."))  # fmt: skip

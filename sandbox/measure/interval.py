@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import nan
 
 import numpy as np
@@ -68,6 +69,11 @@ def bands(values: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64], 
 
         half = stdtrit(n - 1, (1 + COVER) / 2) * apart.std(axis=1, ddof=1) / n**0.5
         return mean, mean - half, mean + half
-    share = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=RESAMPLES) / n
-    low, high = np.quantile((apart - shift) @ share.T, [(1 - COVER) / 2, (1 + COVER) / 2], axis=1)
+    low, high = np.quantile((apart - shift) @ _shares(n), [(1 - COVER) / 2, (1 + COVER) / 2], axis=1)
     return mean, mean + low, mean + high
+
+
+@lru_cache(maxsize=4)
+def _shares(n: int) -> NDArray[np.float64]:
+    """[n, resamples]: the share of each resample that each value makes up."""
+    return np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=RESAMPLES).T / n

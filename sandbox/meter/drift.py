@@ -30,10 +30,11 @@ class Drift:
 
 
 def _distance(now: State, start: State, slot: str) -> Tensor:
-    """[S]: norm of the change over the norm at the start."""
+    """[S]: norm of the change over the norm at the start (or the norm alone, for a start at zero)."""
 
     def flat(state: State) -> Tensor:
         return torch.cat([leaf.detach().reshape(state.seeds, -1).double() for leaf in leaves(state, slot).values()], 1)
 
-    begin = flat(start)
-    return (flat(now) - begin).norm(dim=1) / begin.norm(dim=1).clamp(min=1e-12)
+    begin = flat(start).norm(dim=1)
+    change = (flat(now) - flat(start)).norm(dim=1)
+    return torch.where(begin > 0, change / begin, change)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,6 +40,14 @@ CLAIMS = (
     Claim("an editable scale harms the human", "human", "own_scale", "own", -1),
 )
 """Of the arms of the default experiment."""
+
+ARMS = ("fixed", "process", "own", "own_gated", "own_scale", "process_yoked", "process_mean_course")
+"""The same arms in the order in which they are told: parallel runs register in any."""
+
+
+def in_order(arms: Iterable[Arm]) -> list[Arm]:
+    """Known arms first, as told; the others after them, as they come."""
+    return sorted(arms, key=lambda arm: ARMS.index(arm.name) if arm.name in ARMS else len(ARMS))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from rich.console import Console
 from sandbox.core.error import LineageError, explain
 from sandbox.report import table
 from sandbox.report.arms import group
-from sandbox.report.claims import differences
+from sandbox.report.claims import differences, in_order
 from sandbox.report.read import Run, find_runs, newest_launch
 
 RUNS = Path("runs")
@@ -37,7 +37,7 @@ def report(
 ) -> None:
     """Print the report and keep it in `out`."""
     runs = find_runs(paths)
-    arms = group(runs)
+    arms = in_order(group(runs))
     if not arms:
         raise LineageError(explain(expected="at least one line of lineage", got=f"none in {len(runs)} runs",
                                    do="Wait for the first reflective step, or look into status.json."))  # fmt: skip

@@ -21,6 +21,7 @@ from sandbox.report.style import STYLE, colours, count, fit, head, legend, tidy
 COLUMNS = 4
 PANEL = (3.7, 2.85)  # inches, with the room around it
 LEFT, BOTTOM, HEAD = 0.65, 0.55, 0.95  # inches
+POINTS = 400  # about as many as a panel is wide in pixels
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,8 @@ def _page(arms: Sequence[Arm], key: str | None) -> Figure | None:
     grid = figure.add_gridspec(rows, columns, left=LEFT / width, right=1 - 0.25 / width, bottom=BOTTOM / height,
                                top=1 - top / height, wspace=0.27, hspace=0.42)  # fmt: skip
     for place, panel in enumerate(drawn):
-        axes = figure.add_subplot(grid[place // columns, place % columns])
+        first = figure.axes[0] if place else None
+        axes = figure.add_subplot(grid[place // columns, place % columns], sharex=first)
         _fill(axes, panel, arms, inks)
         if place + columns >= len(drawn):
             axes.set_xlabel("reflective step")
@@ -98,12 +100,19 @@ def _panels(arms: Sequence[Arm]) -> list[Panel]:
 
 
 def _track(arm: Arm, series: str) -> tuple[Array, Array]:
-    """Steps and values of a series; edits as their sum so far, and nothing where there never was one."""
+    """Steps and values of a series, at most `POINTS` of them. Edits as their sum so far, and nothing where there never
+    was one; objectives without the start, which would squeeze all that was learned into a strip."""
     steps, values = arm.series(series)
-    if series.startswith("edits/"):
-        return (steps, values.cumsum(axis=0)) if values.any() else (steps[:0], values[:0])
     seen = np.isfinite(values).any(axis=1)
-    return steps[seen], values[seen]
+    if series.startswith("edits/"):
+        seen[:] = values.any()
+        values = values.cumsum(axis=0)
+    if series.startswith("performance/"):
+        seen = seen & (steps > 0)
+    rows = np.flatnonzero(seen)
+    if len(rows) > POINTS:
+        rows = rows[np.linspace(0, len(rows) - 1, POINTS).astype(int)]
+    return steps[rows], values[rows]
 
 
 def _fill(axes: Axes, panel: Panel, arms: Sequence[Arm], inks: Sequence[str]) -> None:
@@ -114,7 +123,7 @@ def _fill(axes: Axes, panel: Panel, arms: Sequence[Arm], inks: Sequence[str]) ->
             mean, low, high = bands(values)
             width = 3.2 - 1.8 * place / max(1, len(arms) - 1)  # where arms coincide, those below still show
             axes.plot(steps, mean, color=ink, linewidth=width, marker="o" if len(steps) == 1 else None)
-            axes.fill_between(steps, low, high, color=ink, alpha=0.16, linewidth=0)
+            axes.fill_between(steps, low, high, color=ink, alpha=0.2 if len(arms) < 5 else 0.1, linewidth=0, zorder=1)
             positive = positive and not (mean <= 0).any() and not (low <= 0).any()
         if panel.null:
             steps, values = _track(arm, panel.null)

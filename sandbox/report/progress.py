@@ -12,7 +12,7 @@ from threading import Event, Thread
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TimeElapsedColumn
 
 from sandbox.report.read import read_manifest
 from sandbox.report.table import number
@@ -44,7 +44,7 @@ class Glimpse:
         return self.state not in ("waiting", "running")
 
     def figures(self) -> str:
-        return "  ".join(f"{letter} {number(value)}" for letter, value in self.latest.items())
+        return "  ".join(f"{letter} {number(self.latest[letter])}" for letter in LATEST if letter in self.latest)
 
     def line(self) -> str:
         """What is printed at the end of a run."""
@@ -71,7 +71,7 @@ def look(before: Glimpse, began: float) -> Glimpse:
         line = json.loads(text)
         top = now.top or line["level"]  # the first line is the top level's
         if line["level"] == top:
-            now = replace(now, top=top, step=line["step"], latest=now.latest | _means(line))
+            now = replace(now, top=top, step=line["step"], latest={**now.latest, **_means(line)})
     return replace(now, offset=now.offset + len(whole))
 
 
@@ -88,33 +88,35 @@ def watch(manifest: Path, *, console: Console | None = None, every: float = 0.5)
     Off a terminal only the lines of ended runs are printed. Nothing that goes wrong here reaches the block.
     """
     console = console or Console(highlight=False)
-    bars = Progress(TextColumn("{task.description}"), BarColumn(bar_width=24), TextColumn("{task.completed}/{task.total}"),
-                    TextColumn("{task.fields[state]}"), TimeElapsedColumn(), TextColumn("{task.fields[figures]}"),
-                    console=console, disable=not console.is_terminal)  # fmt: skip
+    columns = ("{task.description}", BarColumn(bar_width=24), "{task.completed}/{task.total}", "{task.fields[state]}",
+               TimeElapsedColumn(), "{task.fields[figures]}")  # fmt: skip
+    bars = Progress(*columns, console=console, disable=not console.is_terminal)
     seen: dict[Path, Glimpse] = {}
     tasks: dict[Path, TaskID] = {}
     began = time.time() - 1  # file systems round the times of files
     over = Event()
 
+    def see(folder: Path, label: str) -> None:
+        before = seen.get(folder, Glimpse(folder, label))
+        if before.ended:
+            return
+        now = seen[folder] = look(before, began)
+        if folder not in tasks:
+            tasks[folder] = bars.add_task(label, total=None, state="", figures="")
+        bars.update(tasks[folder], completed=now.step, total=now.status.get("steps"), state=now.state,
+                    figures=now.figures(), visible=not now.ended)  # fmt: skip
+        if now.ended:
+            console.print(now.line(), soft_wrap=True, markup=False)
+
     def poll() -> None:
-        for folder, label in read_manifest(manifest):
-            before = seen.get(folder, Glimpse(folder, label))
-            if before.ended:
-                continue
-            now = seen[folder] = look(before, began)
-            if folder not in tasks:
-                tasks[folder] = bars.add_task(label, total=None, state="", figures="")
-            bars.update(tasks[folder], completed=now.step, total=now.status.get("steps"), state=now.state,
-                        figures=now.figures(), visible=not now.ended)  # fmt: skip
-            if now.ended:
-                console.print(now.line(), soft_wrap=True, markup=False)
+        with suppress(Exception):  # a half-written file is whole at the next look; no run may fail for its display
+            for folder, label in read_manifest(manifest):
+                with suppress(Exception):
+                    see(folder, label)
 
     def keep_polling() -> None:
         while not over.wait(every):
-            with suppress(
-                Exception
-            ):  # a half-written file is whole at the next look; a run never fails for its display
-                poll()
+            poll()
 
     thread = Thread(target=keep_polling, daemon=True)
     with suppress(Exception):
@@ -125,7 +127,6 @@ def watch(manifest: Path, *, console: Console | None = None, every: float = 0.5)
     finally:
         over.set()
         thread.join()
-        with suppress(Exception):
-            poll()
+        poll()
         with suppress(Exception):
             bars.stop()

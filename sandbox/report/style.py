@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
@@ -17,7 +19,7 @@ REFERENCE = "#6b7480"
 # Okabe & Ito's palette, its yellow darkened: the original vanishes on white
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#22272e", "#b0a000")
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "text.color": INK,
@@ -52,7 +54,7 @@ def colours(arms: int, *, ordered: bool) -> list[str]:
     """One colour an arm: grey for the first, which is the reference; a ramp where arms have an order, or are many."""
     if ordered or arms > len(PALETTE) + 1:
         ramp = mpl.colormaps["viridis"]
-        return [mpl.colors.to_hex(ramp(0.9 * k / max(1, arms - 1))) for k in range(arms)]
+        return [to_hex(ramp(0.9 * k / max(1, arms - 1))) for k in range(arms)]
     return [REFERENCE, *PALETTE][:arms] if arms > 1 else [PALETTE[0]]
 
 

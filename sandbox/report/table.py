@@ -79,7 +79,7 @@ def _blocks(cells: dict[str, list[str]], width: int) -> list[list[str]]:
     blocks: list[list[str]] = [[]]
     left = width
     for figure, column in cells.items():
-        needed = max(len(cell) for cell in (HEADS[figure], *column)) + 2
+        needed = max(len(cell) for cell in (HEADS[figure], *column)) + 3
         if blocks[-1] and needed > left:
             blocks.append([])
             left = width
@@ -90,8 +90,8 @@ def _blocks(cells: dict[str, list[str]], width: int) -> list[list[str]]:
 
 def _differences(found: Sequence[Difference]) -> Table:
     table = _table("Differences, paired by seed: mean and 95 % interval")
-    for head, justify in (("", "left"), ("mean", "left"), ("n", "right"), ("expected", "left"), ("found", "left")):
-        table.add_column(head, justify=justify)
+    for head in ("", "mean", "n", "expected", "found"):
+        table.add_column(head, justify="right" if head == "n" else "left")
     colours = {"holds": "green", "reversed": "red"}
     for difference in found:
         claim = difference.claim

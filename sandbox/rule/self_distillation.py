@@ -20,7 +20,8 @@ class SelfDistillation:
 
     The first part is generalised cross-entropy (Zhang & Sabuncu 2018, eq. 6): cross-entropy as q → 0, mean absolute
     error at q = 1. The teacher is a moving average of the agent's own weights (Tarvainen & Valpola 2017, eq. 1), moved
-    by `teacher_rate` an inner step; no inner gradient passes through it.
+    by `teacher_rate` an inner step; no inner gradient passes through it. In the first `warm_up` inner steps of a life
+    trust counts as 0, for a teacher that knows nothing teaches nothing.
 
     Fields are starting values. phi holds them unconstrained, with s = sigmoid(phi): lr = .02^(1-s), trust = s,
     q = max(.01, s), scale = exp(-6 + 9 s).
@@ -31,6 +32,7 @@ class SelfDistillation:
     q: float = 0.05
     scale: float = 1.0
     teacher_rate: float = 0.035
+    warm_up: int = 0
 
     def __post_init__(self) -> None:
         bounds = {"lr": (0.02, 1), "trust": (0, 1), "q": (0, 1), "scale": (exp(-6), exp(3)), "teacher_rate": (0, 1)}
@@ -64,24 +66,26 @@ class SelfDistillation:
         }
 
     def slots(self, params: Params) -> Params:
-        return {f"teacher.{name}": weight.clone() for name, weight in params.items()}
+        age = torch.zeros_like(next(iter(params.values())).reshape(-1)[0])
+        return {"age": age, **{f"teacher.{name}": weight.clone() for name, weight in params.items()}}
 
     def loss(self, phi: Params, params: Params, slots: Params, batch: Batch, life: Life) -> Tensor:
         at = self.read(phi)
+        trust = torch.where(slots["age"] < self.warm_up, 0.0, at["trust"])
         teacher = {name: slots[f"teacher.{name}"] for name in params}
         taught = torch.softmax(life.predict(teacher, batch["x"]), dim=-1)
         log_p = torch.log_softmax(life.predict(params, batch["x"]), dim=-1)
         given = log_p.gather(-1, batch["y"][:, None])[:, 0]
         outlier_shy = -torch.expm1(at["q"] * given) / at["q"]
         own_teacher = -(taught * log_p).sum(dim=-1)
-        return at["scale"] * ((1 - at["trust"]) * outlier_shy + at["trust"] * own_teacher).mean()
+        return at["scale"] * ((1 - trust) * outlier_shy + trust * own_teacher).mean()
 
     def update(self, phi: Params, params: Params, grads: Params, slots: Params) -> tuple[Params, Params]:
         lr = self.read(phi)["lr"]
         moved = {name: torch.addcmul(weight, grads[name], -lr) for name, weight in params.items()}
         rate = self.teacher_rate
         teacher = {f"teacher.{name}": (1 - rate) * slots[f"teacher.{name}"] + rate * moved[name] for name in params}
-        return moved, teacher
+        return moved, {"age": slots["age"] + 1, **teacher}
 
 
 def _logit(s: float) -> float:

@@ -1,0 +1,47 @@
+"""The perceptron: its forward pass by hand, and how its weights start."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+import torch
+
+from sandbox.model.mlp import MLP
+
+
+@pytest.mark.parametrize(
+    ("activation", "expected"), [("relu", 2.0), ("tanh", 2 * 0.7615941559557649 - 1.9280551601516338)]
+)
+def test_a_forward_pass_by_hand(activation: Literal["relu", "tanh"], expected: float) -> None:
+    network = MLP(1, 1, hidden=(2,), activation=activation, dtype="float64")
+    with torch.no_grad():
+        for parameter, values in zip(
+            network.parameters(), ([[1.0], [-2.0]], [0.0, 0.0], [[2.0, 2.0]], [0.0]), strict=True
+        ):
+            parameter.copy_(torch.tensor(values))
+    # hidden: f(1), f(-2); tanh 1 = .7616, tanh 2 = .9640
+    assert float(network(torch.ones(1, 1, dtype=torch.float64)).detach()) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize(("initial", "variance"), [("fan_in", 1 / 64), ("he", 2 / 64)])
+def test_weights_start_with_the_variance_that_their_name_says(
+    initial: Literal["fan_in", "he"], variance: float
+) -> None:
+    torch.manual_seed(0)
+    wide, *_ = (p.detach() for p in MLP(64, 1, hidden=(512,), initial=initial).parameters())
+    assert float(wide.var()) == pytest.approx(variance, rel=0.05)
+    assert float(wide.mean()) == pytest.approx(0, abs=0.005)
+
+
+def test_shapes_biases_and_dtype() -> None:
+    network = MLP(3, 2, hidden=(5, 4), dtype="float64")
+    assert [tuple(p.shape) for p in network.parameters()] == [(5, 3), (5,), (4, 5), (4,), (2, 4), (2,)]
+    assert all(p.dtype == torch.float64 for p in network.parameters())
+    assert all(not p.any() for p in network.parameters() if p.dim() == 1)
+
+
+def test_no_hidden_layer_is_a_linear_map() -> None:
+    network = MLP(2, 1, hidden=())
+    x = torch.randn(4, 2)
+    assert torch.allclose(network(2 * x), 2 * network(x))

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from math import isclose
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from sandbox.report import figures
+from sandbox.report.arms import Arm, group
+from sandbox.report.dial import closed_form, dialled, draw_dial
+from sandbox.report.read import find_runs
+from sandbox.report.style import colours
+
+READINGS = {
+    "performance/human": lambda step, seed: 0.5 + step / 100 + seed / 1000,
+    "rule/trust": lambda step, seed: 0.1,
+    "merge/m": lambda step, seed: 0.4 + seed / 1000,
+    "merge/null": lambda step, seed: 0.3,
+}
+
+
+def trusts(tmp_path: Path, write, *values: float, **more) -> list[Arm]:
+    for trust in values:
+        write(tmp_path / f"{trust}", "dial", settings={"rule.trust": trust, **more}, readings=READINGS)
+    return group(find_runs([tmp_path]))
+
+
+def titles(figure: Figure | None) -> list[str]:
+    assert figure
+    return [axes.get_title(loc="left") or axes.get_title() for axes in figure.axes]
+
+
+def test_only_panels_with_data_are_drawn(tmp_path: Path, write) -> None:
+    arms = group(find_runs([write(tmp_path / "own", "own", readings=READINGS)]))
+    page = figures._page(arms, None)
+    assert [title.split(",")[0] for title in titles(page)] == ["A", "H", "Rule: trust", "M", "Edits accepted"]
+    assert page
+    assert any("n = 3 seeds" in text.get_text() for text in page.texts)
+
+
+def test_a_band_is_the_interval_and_the_null_is_dashed(tmp_path: Path, write) -> None:
+    arms = group(find_runs([write(tmp_path / "own", "own", readings=READINGS)]))
+    page = figures._page(arms, None)
+    assert page
+    merge = next(axes for axes in page.axes if axes.get_ylabel().startswith("share"))
+    solid, dashed = merge.get_lines()
+    assert solid.get_xdata().tolist() == [0, 2, 4]  # type: ignore[union-attr]
+    assert np.allclose(solid.get_ydata(), 0.401)
+    assert np.allclose(dashed.get_ydata(), 0.3)
+    assert dashed.is_dashed()
+    low = min(merge.collections[0].get_paths()[0].vertices[:, 1])  # type: ignore[index]
+    assert isclose(low, 0.401 - 4.30265 * 0.001 / 3**0.5, abs_tol=1e-6)
+
+
+@pytest.mark.parametrize(("sign", "scale"), [(1, "log"), (-1, "linear")])
+def test_the_own_objective_is_on_a_log_axis_where_positive(tmp_path: Path, write, sign: int, scale: str) -> None:
+    arms = group(find_runs([write(tmp_path / "own", "own", own=lambda step, seed: sign / step)]))
+    page = figures._page(arms, None)
+    assert page
+    assert page.axes[0].get_yscale() == scale
+
+
+def test_edits_add_up(tmp_path: Path, write) -> None:
+    folder = write(tmp_path / "own", "own", verdict=lambda step, seed: "accepted" if step > 1 else "rejected")
+    arms = group(find_runs([folder]))
+    assert figures._track(arms[0], "edits/accepted")[1][:, 0].tolist() == [0, 1, 2, 3]
+    assert figures._track(arms[0], "edits/refused")[1][:, 0].tolist() == [1, 1, 1, 1]
+
+
+def test_a_long_run_is_thinned_but_keeps_its_ends(tmp_path: Path, write) -> None:
+    arms = group(find_runs([write(tmp_path / "own", "own", seeds=[0], steps=1000)]))
+    steps, values = figures._track(arms[0], "own")
+    assert (len(steps), len(values), steps[0], steps[-1]) == (400, 400, 1, 1000)
+
+
+def test_the_start_is_left_out_of_the_objectives(tmp_path: Path, write) -> None:
+    arms = group(find_runs([write(tmp_path / "own", "own", readings=READINGS)]))
+    assert figures._track(arms[0], "performance/human")[0].tolist() == [2, 4]
+
+
+def test_the_dial_is_one_number_that_sets_all_arms_apart(tmp_path: Path, write) -> None:
+    arms = trusts(tmp_path, write, 0.0, 0.5, 1)
+    assert dialled(arms) == "rule.trust"
+    assert dialled(arms[:1]) is None
+    other = group(find_runs([write(tmp_path / "more" / "x", "dial", settings={"rule.trust": 0.7, "horizon": 5})]))
+    assert dialled([*arms, *other]) is None  # two keys
+    word = group(find_runs([write(tmp_path / "word", "dial", settings={"rule.trust": "much"})]))
+    assert dialled([*arms, *word]) is None
+    again = group(find_runs([write(tmp_path / "again", "again", settings={"rule.trust": 0.5})]))
+    assert dialled([*arms, *again]) is None
+
+
+def test_the_dial_shows_m_its_null_the_closed_form_and_h(tmp_path: Path, write) -> None:
+    figure = draw_dial(trusts(tmp_path, write, 0.0, 0.5, 1), "rule.trust")
+    assert [title.split(",")[0] for title in titles(figure)] == ["M", "H"]
+    assert figure
+    legend = figure.axes[0].get_legend()
+    assert legend
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert labels == ["closed form for teacher rate 0.035, 10 inner steps", "M measured", "null: random partitions"]
+
+
+def test_the_closed_form_is_of_self_distillation_alone(tmp_path: Path, write) -> None:
+    arms = trusts(tmp_path, write, 0.0, 0.5, **{"rule._target_": "sandbox.rule.sgd.SGD"})
+    figure = draw_dial(arms, "rule.trust")
+    assert figure
+    assert not [line for line in figure.axes[0].get_lines() if "closed" in str(line.get_label())]
+
+
+def test_the_closed_form() -> None:
+    one_step = closed_form(np.array([0.0, 0.5, 1.0]), 0.3, 1)  # a = 1: t / (1 + t)
+    assert np.allclose(one_step, [0, 1 / 3, 0.5])
+    a = (1 + 0.9 + 0.81) / 3  # a teacher's lag over three steps at rate .1, term by term
+    assert isclose(closed_form(np.array([0.4]), 0.1, 3)[0], 0.4 * a / (0.6 + 0.8 * a))
+
+
+def test_files_are_written_and_no_colour_serves_twice(tmp_path: Path, write) -> None:
+    arms = trusts(tmp_path / "runs", write, 0.0, 0.5)
+    paths = figures.draw(arms, tmp_path)
+    assert [path.name for path in paths] == ["steps.png", "dial.png"]
+    assert all(path.stat().st_size > 10_000 for path in paths)
+    for count in (1, 2, 9, 20):
+        assert len(set(colours(count, ordered=False))) == count

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from sandbox.core.error import LineageError
+from sandbox.measure.interval import Interval
+from sandbox.report.arms import group
+from sandbox.report.claims import ARMS, CLAIMS, Claim, Difference, differences, in_order, sentence
+from sandbox.report.command import main
+from sandbox.report.read import find_runs
+from sandbox.report.table import notes, number, rows, show, text
+
+KEYS = ["arm", "own", "process", "process_calibrated", "human", "merge", "merge_null", "accepted", "refused", "n"]
+
+
+def objectives(human: float, process: float, **more: float) -> dict:
+    figures = {"performance/human": human, "performance/process": process, **more}
+    return {name: lambda step, seed, value=value: value + seed * step / 1000 for name, value in figures.items()}
+
+
+def test_a_row_has_the_final_figures_and_null_for_what_was_not_read(tmp_path: Path, write) -> None:
+    verdicts = {1: "accepted", 2: "rejected", 3: "rolled back", 4: "no edit"}
+    folder = write(tmp_path / "own", "own", seeds=[1, 2, 3], readings=objectives(0.8, 1.3, **{"merge/m": 0.5}),
+                   own=lambda step, seed: step + seed, verdict=lambda step, seed: verdicts[step])  # fmt: skip
+    (row,) = rows(group(find_runs([folder])))
+    assert list(row) == KEYS
+    assert (row["arm"], row["n"]) == ("own", 3)
+    assert row["own"]["mean"] == 6
+    assert row["own"]["low"] == pytest.approx(6 - 2.4841377, abs=1e-6)
+    assert row["human"]["mean"] == pytest.approx(0.808)
+    assert row["merge"]["mean"] == pytest.approx(0.508)
+    assert row["accepted"] == {"mean": pytest.approx(1 / 3), "low": pytest.approx(1 / 3), "high": pytest.approx(1 / 3)}
+    assert row["refused"]["mean"] == pytest.approx(2 / 3)
+    assert row["process_calibrated"] is None
+    assert row["merge_null"] is None
+
+
+def test_an_arm_that_never_asked_has_no_share_of_edits(tmp_path: Path, write) -> None:
+    (row,) = rows(group(find_runs([write(tmp_path / "f", "fixed", verdict=lambda step, seed: "no edit")])))
+    assert row["accepted"] is None
+    assert row["refused"] is None
+
+
+def test_what_is_not_finite_is_null_and_noted(tmp_path: Path, write) -> None:
+    bad = {"performance/process": lambda step, seed: float("nan") if seed == 1 else 1.0}
+    folder = write(tmp_path / "own", "own", readings=bad)
+    runs = find_runs([folder])
+    (row,) = rows(group(runs))
+    assert row["process"] == {"mean": None, "low": None, "high": None}
+    assert any("not a finite number for 1 of 3 seeds" in note for note in notes(group(runs), runs))
+
+
+def test_notes_tell_what_to_know(tmp_path: Path, write) -> None:
+    write(tmp_path / "own", "own", steps=4)
+    killed = write(tmp_path / "process", "process", seeds=[0], steps=3, state="interrupted")
+    path = killed / "lineage.jsonl"
+    path.write_bytes(path.read_bytes()[:-9])
+    unborn = write(tmp_path / "unborn", "unborn", state="failed")
+    (unborn / "lineage.jsonl").unlink()
+    runs = find_runs([tmp_path])
+    found = "\n".join(notes(group(runs), runs))
+    assert "process is not finished (interrupted, step 3 of 3)" in found
+    assert "process: its last line is cut off" in found
+    assert "unborn is not finished (failed, step 4 of 4); it has written nothing" in found
+    assert "the last step differs: 4 for own; 2 for process" in found
+    assert "one seed has no interval: process" in found
+
+
+def test_numbers_are_short() -> None:
+    assert [number(x) for x in (0.8931, -0.0931, 1.2345, 0, 1, 1e-6, 2e7, float("nan"))] == [
+        ".893", "-.093", "1.234", "0", "1", "1.0e-06", "2.0e+07", "–"]  # fmt: skip
+    assert text(Interval(0.041, 0.029, 0.054, 32), signed=True) == "+.041 [.029, .054]"
+    assert text(Interval(0.041, float("nan"), float("nan"), 1)) == ".041"
+
+
+@pytest.fixture
+def default(tmp_path: Path, write) -> list[Path]:
+    """Arms of the default experiment in which all claims hold but two: one is reversed and one open."""
+    figures = {
+        "fixed": (0.85, 1.38),
+        "process": (0.89, 1.29),
+        "own": (0.92, 2.39),
+        "own_gated": (0.95, 1.74),
+        "own_scale": (0.64, 1.79),
+        "process_yoked": (0.89, 1.36),
+        "process_mean_course": (0.88, 1.32),
+    }
+    return [
+        write(
+            tmp_path / "runs" / f"{label}-1",
+            label,
+            settings={"meta_learner.mu": n},
+            readings=objectives(*figures[label]),
+        )
+        for n, label in enumerate(figures)
+    ]
+
+
+def test_the_claims_of_the_default_experiment(default: list[Path]) -> None:
+    found = differences(group(find_runs(default)))
+    assert [difference.claim for difference in found] == list(CLAIMS)
+    outcome = {(d.claim.figure, d.claim.arm, d.claim.other): d.outcome for d in found}
+    assert outcome.pop(("human", "own_gated", "own")) == "reversed"
+    assert outcome.pop(("human", "process", "process_yoked")) == "open"
+    assert set(outcome.values()) == {"holds"}
+    assert found[0].interval.mean == pytest.approx(0.04)
+    said = sentence(found)
+    assert "it holds that editing by the process's objective helps the human, " in said
+    assert "; the opposite holds of the claim that the gate costs the human something; " in said
+    assert "it stays open whether reading its own trace helps the human more than a borrowed course." in said
+
+
+def test_arms_are_told_in_one_order(default: list[Path], tmp_path: Path, write) -> None:
+    first, last = write(tmp_path / "z", "zebra"), write(tmp_path / "a", "ant")
+    arms = in_order(group(find_runs([first, *reversed(default), last])))
+    assert [arm.name for arm in arms] == [*ARMS, "zebra", "ant"]
+
+
+def test_other_arms_are_set_against_the_first_or_the_named(default: list[Path]) -> None:
+    own, process = default[2], default[1]
+    found = differences(group(find_runs([own, process])))
+    assert [(d.claim.figure, d.claim.arm, d.claim.other, d.outcome) for d in found] == [
+        ("process", "process", "own", "lower"),
+        ("human", "process", "own", "lower"),
+    ]
+    assert sentence(found) == ("With 95 % intervals over 3 paired seeds, against own, P is lower for process; "
+                               "against own, H is lower for process.")  # fmt: skip
+    arms = group(find_runs(default))
+    assert {(d.claim.other, d.claim.sign) for d in differences(arms, "own_scale")} == {("own_scale", 0)}
+    with pytest.raises(LineageError, match="Did you mean 'own_scale'"):
+        differences(arms, "own_scales")
+
+
+def test_pairs_are_of_shared_seeds_alone(tmp_path: Path, write) -> None:
+    def read(gain: float) -> dict:
+        return {"performance/human": lambda step, seed: 10.0 * seed + gain}
+
+    a = write(tmp_path / "a", "a", seeds=[0, 1, 2, 3], readings=read(0))
+    b = write(tmp_path / "b", "b", seeds=[5, 4, 3, 2], readings=read(0.5))
+    c = write(tmp_path / "c", "c", seeds=[7, 8], readings=read(0.5))
+    with_shared, without = differences(group(find_runs([a, b, c])))
+    assert (with_shared.interval.mean, with_shared.interval.n) == (0.5, 2)
+    assert (without.interval.n, without.outcome) == (0, "open")
+
+
+def test_m_is_set_against_its_own_null(tmp_path: Path, write) -> None:
+    readings = {"merge/m": lambda step, seed: 0.5 + seed / 100, "merge/null": lambda step, seed: 0.3 + seed / 100}
+    (found,) = differences(group(find_runs([write(tmp_path / "a", "a", readings=readings)])))
+    assert (found.outcome, found.interval.mean) == ("higher", pytest.approx(0.2))
+    assert sentence([found]) == "With 95 % intervals over 3 paired seeds, against its null, M is higher for a."
+
+
+def test_one_arm_alone_says_so() -> None:
+    assert sentence([]) == "There is one arm and nothing to compare it with."
+
+
+def test_the_sentence_follows_the_intervals() -> None:
+    claim = Claim("it rains", "human", "a", "b", 1)
+    ends = {"it holds that it rains": (0.1, 0.2), "the opposite holds of the claim that it rains": (-0.2, -0.1),
+            "it stays open whether it rains": (-0.1, 0.2)}  # fmt: skip
+    for says, (low, high) in ends.items():
+        assert sentence([Difference(claim, Interval(0.0, low, high, 8))]).endswith(f"{says}.")
+
+
+@pytest.mark.parametrize("width", [80, 240])
+def test_no_width_cuts_a_figure(default: list[Path], width: int) -> None:
+    runs = find_runs(default)
+    file = io.StringIO()
+    show(Console(file=file, width=width, highlight=False), group(runs), differences(group(runs)), runs)
+    printed = file.getvalue()
+    assert "…" not in printed
+    assert max(map(len, printed.splitlines())) <= width
+    for figure in ("1.384 [1.374, 1.394]", "+.040 [.040, .040]", "above 0", "reversed"):
+        assert figure in printed
+
+
+def test_the_command_prints_and_keeps_everything(
+    default: list[Path], launch, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    (default[0] / "wandb").mkdir()
+    launch(default[::-1], "demo")
+    monkeypatch.chdir(tmp_path)
+    assert main(["--json", "rows.json"]) == 0
+    printed = capsys.readouterr().out
+    out = Path("runs") / "reports" / "demo"
+    kept = json.loads((tmp_path / out / "table.json").read_text())
+    assert [row["arm"] for row in kept][:2] == ["fixed", "process"]
+    assert json.loads(Path("rows.json").read_text()) == kept
+    assert "process − fixed" in (tmp_path / out / "table.txt").read_text()
+    assert (tmp_path / out / "steps.png").read_bytes().startswith(b"\x89PNG")
+    for path in (tmp_path / out / "steps.png", default[3], default[0] / "wandb"):
+        assert f"{path}\n" in printed
+    assert main([str(default[0]), "--out", "elsewhere"]) == 0
+    assert Path("elsewhere/table.txt").exists()
+
+
+def test_runs_that_wrote_nothing_cannot_be_reported(tmp_path: Path, write) -> None:
+    folder = write(tmp_path / "own", "own")
+    (folder / "lineage.jsonl").unlink()
+    with pytest.raises(LineageError, match="none in 1 runs"):
+        main([str(folder)])

@@ -1,0 +1,78 @@
+"""SGD: bitwise torch's, and differentiable in its learning rates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from sandbox.core.protocols import Life
+from sandbox.rule.sgd import SGD
+
+LIFE = Life(lambda params, x: x * params["w"], lambda prediction, batch: (prediction - batch["y"]).square())
+
+
+def weights(dtype: torch.dtype = torch.float64, seed: int = 0) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        "w": torch.randn(7, 33, generator=generator, dtype=dtype),
+        "b": torch.randn(5, generator=generator, dtype=dtype),
+    }
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("per_parameter", [False, True])
+def test_it_is_bitwise_torch(dtype: torch.dtype, per_parameter: bool) -> None:
+    rule, ours = SGD(lr=0.03, per_parameter=per_parameter), weights(dtype)
+    theirs = [weight.clone().requires_grad_() for weight in ours.values()]
+    optimizer, phi = torch.optim.SGD(theirs, lr=0.03), rule.init(ours)
+    for step in range(1, 6):
+        grads = weights(dtype, seed=step)
+        for weight, grad in zip(theirs, grads.values(), strict=True):
+            weight.grad = grad
+        optimizer.step()
+        ours, slots = rule.update(phi, ours, grads, {})
+        assert slots == {}
+        assert all(torch.equal(a, b.detach()) for a, b in zip(ours.values(), theirs, strict=True))
+
+
+def test_a_step_by_hand_and_its_derivative_in_the_learning_rate() -> None:
+    lr = torch.tensor(0.5, dtype=torch.float64, requires_grad=True)
+    moved, _ = SGD().update({"lr": lr}, {"w": torch.tensor([1.0, 2.0])}, {"w": torch.tensor([4.0, -2.0])}, {})
+    assert moved["w"].tolist() == [-1, 3]
+    (slope,) = torch.autograd.grad(moved["w"][0] + 10 * moved["w"][1], lr)
+    assert float(slope) == -4 + 20
+
+
+def test_each_weight_can_have_a_rate_of_its_own() -> None:
+    phi: dict[str, Any] = {"lr.w": torch.tensor([0.5, -1.0]), "lr.b": torch.tensor(0.0)}
+    params = {"w": torch.tensor([1.0, 1.0]), "b": torch.tensor(3.0)}
+    moved, _ = SGD(per_parameter=True).update(phi, params, {"w": torch.tensor([2.0, 2.0]), "b": torch.tensor(9.0)}, {})
+    assert moved["w"].tolist() == [0, 3]
+    assert float(moved["b"]) == 3
+    assert float(SGD(per_parameter=True).read(phi)["lr"]) == pytest.approx((0.5 - 1.0 + 0.0) / 3)
+
+
+@pytest.mark.parametrize("per_parameter", [False, True])
+def test_phi_starts_at_the_field_in_the_dtype_of_the_weights(per_parameter: bool) -> None:
+    rule = SGD(lr=0.25, per_parameter=per_parameter)
+    phi = rule.init(weights(torch.float32))
+    assert set(phi) == ({"lr.w", "lr.b"} if per_parameter else {"lr"})
+    assert all(value.dtype == torch.float32 and bool((value == 0.25).all()) for value in phi.values())
+    assert float(rule.read(phi)["lr"]) == 0.25
+
+
+def test_the_loss_is_the_mean_objective() -> None:
+    batch = {"x": torch.tensor([1.0, 2.0]), "y": torch.tensor([0.0, 0.0])}
+    assert float(SGD().loss({}, {"w": torch.tensor(3.0)}, {}, batch, LIFE)) == (9 + 36) / 2
+
+
+def test_many_lives_at_once_are_the_lives_one_by_one() -> None:
+    lives = [weights(seed=seed) for seed in range(3)]
+    stacked = {name: torch.stack([life[name] for life in lives]) for name in ("w", "b")}
+    phi = {"lr": torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64)}
+    together, _ = torch.func.vmap(SGD().update)(phi, stacked, stacked, {})
+    for n, life in enumerate(lives):
+        alone, _ = SGD().update({"lr": phi["lr"][n]}, life, life, {})
+        assert all(torch.equal(together[name][n], alone[name]) for name in alone)
