@@ -1,4 +1,4 @@
-"""Lineage on disk: lines appended and flushed, tensors under the digest of their bytes, reading that changes nothing."""
+"""Lineage on disk: lines appended and flushed, tensors under the digest of their bytes; reading changes nothing."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def cut(folder: Path, step: int) -> None:
     keep = next((i for i, line in enumerate(lines) if line["level"] == top and line["step"] == step), None)
     if keep is None:
         raise LineageError(explain(expected=f"a line for step {step} in {folder / LINEAGE}", got="none",
-                                   do="Checkpoint and lineage disagree; move the folder away to start anew."))  # fmt: skip
+                                   do="Its checkpoint is ahead; move the folder away to start anew."))  # fmt: skip
     whole = (folder / LINEAGE).read_text().split("\n")[: keep + 1]
     write_whole(folder / LINEAGE, ("\n".join(whole) + "\n").encode())
 

@@ -21,7 +21,7 @@ def target(path: str, where: str) -> type:
         found = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(explain(expected=f"an importable class at {where}._target_", got=f"'{path}' ({error})",
-                                  do="Spell out package.module.Class, and install its package."))  from error  # fmt: skip
+                                  do="Spell out package.module.Class; install its package."))  from error  # fmt: skip
     if not inspect.isclass(found):
         raise ConfigError(explain(expected=f"a class at {where}._target_", got=f"'{path}', a {type(found).__name__}",
                                   do="Name a class: what is built here is only ever a component."))  # fmt: skip

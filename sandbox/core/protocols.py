@@ -172,17 +172,13 @@ class Hears(Protocol):
 
 
 class Gate(Protocol):
-    """Judges an edit on data that the meta-learner cannot reach. Asked in plain Python, seed by seed."""
+    """Judges an edit on data that the meta-learner cannot reach; asked in plain Python, seed by seed. `trials`: fresh
+    paired lives an edit (0: judge without); `score`: the objective by which they are compared."""
 
     @property
-    def trials(self) -> int:
-        """Fresh paired lives an edit; 0: judge without a trial."""
-        ...
-
+    def trials(self) -> int: ...
     @property
-    def score(self) -> Literal["process", "calibrated"]:
-        """What a trial is scored by."""
-        ...
+    def score(self) -> Literal["process", "calibrated"]: ...
 
     def init(self) -> Params:
         """The gate's memory (scalars)."""
@@ -280,12 +276,10 @@ class Probe(Protocol):
 
 
 class Meter(Protocol):
-    """Reads a probe; pure."""
+    """Reads a probe each `every` reflective steps, and at the first and last; pure."""
 
     @property
-    def every(self) -> int:
-        """Read each so many reflective steps, and at the first and last."""
-        ...
+    def every(self) -> int: ...
 
     def read(self, probe: Probe) -> Mapping[str, Tensor]:
         """{"group/name": [S]}."""
@@ -296,7 +290,6 @@ class Tracker(Protocol):
     """Receives every record as it is yielded."""
 
     def write(self, record: Record) -> None: ...
-
     def close(self, *, finished: bool) -> None: ...
 
 

@@ -20,8 +20,8 @@ class PairedT:
     The units of the test are the means of `trials`, each a life on a fresh stream; or, cheaper, all single examples,
     which share their trial's training noise and so promise more than they keep: a form for screening.
 
-    With harmonic spending the k-th edit is tested at alpha / (k · H), H = 1 + 1/2 + … + 1/`horizon`. By the union bound
-    the chance of any false accept among the first `horizon` edits is then at most alpha. Beyond, testing goes on at
+    With harmonic spending the k-th edit is tested at alpha / (k · H), H = 1 + 1/2 + … + 1/`budget`. By the union bound
+    the chance of any false accept among the first `budget` edits is then at most alpha. Beyond, testing goes on at
     alpha / (k · H) and that bound grows by alpha / H for each e-fold of edits. With spending "none" each edit is tested
     at alpha, and among 100 edits that change nothing about 100 · alpha pass.
     """
@@ -31,16 +31,16 @@ class PairedT:
     unit: Literal["trial", "example"] = "trial"
     score: Literal["process", "calibrated"] = "process"
     spending: Literal["harmonic", "none"] = "harmonic"
-    horizon: int = 100
+    budget: int = 100
 
     def __post_init__(self) -> None:
         least = 2 if self.unit == "trial" else 1
         if self.trials < least:
             raise ConfigError(explain(expected=f"gate.trials of {least} or more with unit '{self.unit}'",
                                       got=f"{self.trials}", do="A t-test needs two units."))  # fmt: skip
-        if not 0 < self.alpha < 0.5 or self.horizon < 1:
-            raise ConfigError(explain(expected="gate.alpha in (0, .5) and gate.horizon of 1 or more",
-                                      got=f"{self.alpha} and {self.horizon}", do="Usual: .05 and 100."))  # fmt: skip
+        if not 0 < self.alpha < 0.5 or self.budget < 1:
+            raise ConfigError(explain(expected="gate.alpha in (0, .5) and gate.budget of 1 or more",
+                                      got=f"{self.alpha} and {self.budget}", do="Usual: .05 and 100."))  # fmt: skip
 
     def init(self) -> Params:
         """{"asked": edits judged so far}."""
@@ -59,7 +59,7 @@ class PairedT:
         """The level at which the k-th edit is tested, from 1."""
         if self.spending == "none":
             return self.alpha
-        return self.alpha / (k * sum(1 / j for j in range(1, self.horizon + 1)))
+        return self.alpha / (k * sum(1 / j for j in range(1, self.budget + 1)))
 
 
 def paired_t(gain: Tensor) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sandbox.core.edit import Edit, apply, covers, expand
 from sandbox.core.error import ConfigError, EditError, LifeError, explain
-from sandbox.core.protocols import Engine, Hears, Level, Meter, Params, Seen, Tape, World
+from sandbox.core.protocols import Engine, Hears, Level, Meter, Seen, Tape, World
 from sandbox.core.random import untouched
 from sandbox.core.record import NO_EDIT, REFUSED, ROLLED_BACK, Record, Standing
 from sandbox.core.state import State, choose_seeds, detach, finite_seeds, leaves, put
@@ -19,7 +19,7 @@ from sandbox.core.tree import stack, to_rows
 from sandbox.loop.describe import describe
 from sandbox.loop.judge import Judgement, judge
 from sandbox.loop.probe import LoopProbe
-from sandbox.loop.serve import Asked, ask, edits_lanes, serve, watch
+from sandbox.loop.serve import Asked, ask, edits_lanes, serve, tell, watch
 
 Mode = Literal["real", "trial", "probe"]
 """real: recorded, rolled back where not finite. trial: judged but unrecorded. probe: edits taken unjudged."""
@@ -80,7 +80,7 @@ class Loop:
             with untouched():
                 lived = self.reflect(len(self.levels), standing, step, "life")
             standing = lived.standing
-            yield from lived.records[:-1]
+            yield from (replace(record, standing=_off_tape(record.standing)) for record in lived.records[:-1])
             yield self._read(lived.records[-1], first.state, steps)
 
     def live(self, n: int, standing: Standing, step: int, stream: str, tape: Tape, mode: Mode, *,
@@ -114,13 +114,10 @@ class Loop:
                      step=step, stream=stream, tape=tape)  # fmt: skip
         standing, own = lived.standing, lived.own
         if tape == "off":
-            standing, own = (
-                replace(standing, state=detach(standing.state), before=detach(standing.before)),
-                own.detach(),
-            )
+            standing, own = _off_tape(standing), own.detach()
         lost = torch.zeros(len(standing.edited), dtype=torch.bool)
         if mode == "real":
-            standing, lost = self._roll_back(standing, own)
+            standing, lost = self._roll_back(n, standing, own)
         asked, fault = self._ask(level, n, standing.state, seen, tape)
         remembered = put(standing.state, {f"meta/{n}": asked.psi})
         allow = level.allow or needs.edits
@@ -131,12 +128,11 @@ class Loop:
                 raise
             asked, fault = replace(asked, edit=Edit()), str(error)
             candidate, taken = remembered, torch.zeros_like(lost)
-        if fault or not asked.edit.set:
-            taken = torch.zeros_like(lost)
+        taken = taken & asked.wanted
         judgement = self._judge(level, n, remembered, candidate, taken, step, stream, mode)
         committed, _ = apply(judgement.state, asked.edit, allow=allow, frozen=~judgement.accepted)
-        if isinstance(level.meta_learner, Hears) and asked.edit.set:
-            committed = put(committed, {f"meta/{n}": _tell(level.meta_learner, n, committed, judgement.accepted)})
+        if asked.edit.set:
+            committed = self._tell(level, n, committed, judgement.accepted, tape)
         standing = Standing(
             committed,
             before=choose_seeds(judgement.accepted, judgement.state, standing.before),
@@ -155,6 +151,16 @@ class Loop:
                 raise
             return Asked(Edit(), state.meta[str(n)], torch.zeros(state.seeds, dtype=torch.bool)), str(error)
 
+    def _tell(self, level: Level, n: int, state: State, accepted: Tensor, tape: Tape) -> State:
+        if not isinstance(level.meta_learner, Hears):
+            return state
+        try:
+            return put(state, {f"meta/{n}": tell(level, level.meta_learner, n, state, accepted, tape=tape)})
+        except EditError:
+            if level.faults == "stop":
+                raise
+            return state
+
     def _judge(self, level: Level, n: int, incumbent: State, candidate: State, taken: Tensor, step: int, stream: str,
                mode: Mode) -> Judgement:  # fmt: skip
         if mode == "probe":
@@ -168,20 +174,22 @@ class Loop:
             return Judgement(taken, [REFUSED] * len(taken), ["not finite"] * len(taken), [""] * len(taken), incumbent)
         return judge(self.world, self.engine, level, n, incumbent, candidate, taken, live, f"{stream}/{step}")
 
-    def _roll_back(self, standing: Standing, own: Tensor) -> tuple[Standing, Tensor]:
-        """Seeds [S] whose life went non-finite go back to before their last accepted edit."""
+    def _roll_back(self, n: int, standing: Standing, own: Tensor) -> tuple[Standing, Tensor]:
+        """Seeds [S] whose life went non-finite go back to before their last accepted edit, as often as it takes."""
         state = standing.state
-        lost = ~(finite_seeds(state) & torch.isfinite(own).reshape(-1, state.seeds, self.world.tasks).all(2).all(0))
+        lost = ~finite_seeds(state)
+        if n == 1:  # losses of a life that a lower level has rolled back stay in the record of the levels above
+            lost |= ~torch.isfinite(own).reshape(-1, state.seeds, self.world.tasks).all(2).all(0)
         if not bool(lost.any()):
             return standing, lost
         hopeless = state.seed[lost & ~standing.edited].tolist()
         if hopeless:
             raise LifeError(explain(
-                expected="finite losses and weights", got=f"NaN or infinity by inner step {state.t} in seeds {hopeless}, "
-                "with no edit to roll back", do="The rule itself diverges: lower its learning rate or mend its loss. "
+                expected="finite losses and weights", got=f"NaN or infinity by inner step {state.t} in seeds {hopeless}"
+                " with no edit to roll back", do="The rule itself diverges: lower its learning rate or mend its loss. "
                 "Everything up to the step before is kept."))  # fmt: skip
         restored = choose_seeds(lost, replace(standing.before, t=state.t), state)
-        return Standing(restored, standing.before, standing.edited & ~lost), lost
+        return replace(standing, state=restored), lost
 
     def _read(self, record: Record, start: State, steps: int) -> Record:
         readings: dict[str, list[float]] = {}
@@ -194,13 +202,8 @@ class Loop:
         return replace(record, readings=readings)
 
 
-def _tell(meta_learner: Hears, n: int, state: State, accepted: Tensor) -> Params:
-    psi = state.meta[str(n)]
-    if not psi:
-        return psi
-    rows = next(iter(psi.values())).shape[0]
-    told = accepted.double().repeat_interleave(rows // len(accepted))
-    return torch.func.vmap(meta_learner.tell)(psi, told)
+def _off_tape(standing: Standing) -> Standing:
+    return replace(standing, state=detach(standing.state), before=detach(standing.before))
 
 
 def _verdict(judgement: Judgement, asked: Asked, lost: Tensor, fault: str) -> Judgement:
@@ -228,7 +231,7 @@ def _check(n: int, level: Level) -> None:
                                       do="Widen `allow`, or narrow `meta_learner.edits`."))  # fmt: skip
     below = ["init", "params", "slots", "rule", f"meta/{n}"]
     below += [f"{slot}/{m}" for m in range(1, n) for slot in ("meta", "gate")]
-    above = [path for path in edits if not covers(below, path)]
+    above = [path for path in (*edits, *(level.allow or ())) if not covers(below, path)]
     if above:
         raise ConfigError(explain(expected=f"a level {n} that edits what lies below it: {below}", got=f"{above}",
                                   do="A level never edits its own gate, tasks, seeds or what lies above."))  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,11 +12,12 @@ from torch.func import vmap
 
 from sandbox.core.edit import Edit, expand
 from sandbox.core.error import ConfigError, EditError, explain
-from sandbox.core.protocols import Engine, Grad, Level, Needs, Params, Seen, Tape, World
+from sandbox.core.protocols import Engine, Grad, Hears, Level, Needs, Params, Seen, Tape, World
 from sandbox.core.random import uniforms, untouched
 from sandbox.core.state import State, leaves, put
 from sandbox.core.tree import T, by_seed, choose, finite_rows, flatten, stack, tree_map
 
+R = TypeVar("R")
 Answer = tuple[dict[str, Tensor], Params]  # what one row sets, and its psi afterwards
 
 
@@ -123,30 +124,57 @@ def ask(level: Level, n: int, state: State, seen: Seen, *, tape: Tape) -> Asked:
 
     def one(psi: Params, seen: dict[str, Any]) -> Answer:
         edit, after = level.meta_learner.ask(psi, Seen(**seen))
-        notes.append(edit.note)
-        return dict(edit.set), after
+        notes.append(str(edit.note))
+        return {str(path): value for path, value in edit.set.items()}, after
 
+    def answer() -> tuple[Params, Params, Tensor]:
+        if not level.meta_learner.needs.vmapped:
+            return _row_by_row(one, handed, shown, state)
+        values, after = vmap(one)(handed, shown)
+        return values, after, torch.full((state.seeds,), bool(values))
+
+    values, after, wanted = _call(level, "ask", answer, {**shown, "psi": handed}, tape)
+    if tape == "off":
+        values = tree_map(Tensor.detach, values)
+    return Asked(Edit(values, notes[-1] if notes else ""), _remember(psi, after, "ask", tape), wanted)
+
+
+def tell(level: Level, hears: Hears, n: int, state: State, accepted: Tensor, *, tape: Tape) -> Params:
+    """Level `n`'s psi after hearing `accepted` [S]; raises `EditError` as `ask` does."""
+    psi = state.meta[str(n)]
+    if not psi:
+        return psi
+    handed = tree_map(Tensor.clone, psi)
+    verdict = accepted.double().repeat_interleave(next(iter(psi.values())).shape[0] // state.seeds)
+    after = _call(level, "tell", lambda: vmap(hears.tell)(handed, verdict), {"psi": handed, "accepted": verdict}, tape)
+    return _remember(psi, after, "tell", tape)
+
+
+def _call(level: Level, method: str, call: Callable[[], R], handed: Mapping[str, Any], tape: Tape) -> R:
+    """What the author's method returns. Whatever it raises is its fault, told as such."""
     with torch.set_grad_enabled(tape != "off"), untouched():
         try:
-            if level.meta_learner.needs.vmapped:
-                values, after = vmap(one)(handed, shown)
-                wanted = torch.full((state.seeds,), bool(values))
-            else:
-                values, after, wanted = _row_by_row(one, handed, shown, state)
-        except Exception as error:  # the author's code: whatever it raises is its fault, told as such
-            raise EditError(explain(expected="an edit", got=f"{type(error).__name__} in ask: {error}",
-                                    do=f"Mend {type(level.meta_learner).__name__}.ask, or set faults=refuse to go on "
-                                       "without it."))  from error  # fmt: skip
-    if any(leaf._version for leaf in [*flatten(handed).values(), *flatten(shown).values()]):
-        raise EditError(explain(expected="pure functions of what is seen", got="a write in place",
-                                do="Build new tensors; `ask` is handed clones, so nothing was harmed."))  # fmt: skip
+            found = call()
+        except Exception as error:
+            raise EditError(explain(expected="an answer", got=f"{type(error).__name__} in {method}: {error}",
+                                    do=f"Mend {type(level.meta_learner).__name__}.{method}, or set faults=refuse to go "
+                                       "on without it."))  from error  # fmt: skip
+    if any(leaf._version for leaf in flatten(handed).values()):
+        raise EditError(explain(expected="a pure function of what it is handed", got=f"a write in place in {method}",
+                                do="Build new tensors; these were clones, so nothing was harmed."))  # fmt: skip
+    return found
+
+
+def _remember(psi: Params, after: Params, method: str, tape: Tape) -> Params:
+    """psi after a call; a row that is not finite stays as it was."""
     old, new = flatten(psi), flatten(after)
     if {k: (v.shape, v.dtype) for k, v in old.items()} != {k: (v.shape, v.dtype) for k, v in new.items()}:
         raise EditError(explain(expected=f"psi with {sorted(old)} in their old shapes", got=f"{sorted(new)}",
-                                do="`ask` returns (Edit, psi) with the psi of `init`, updated."))  # fmt: skip
-    rows = next(iter(new.values())).shape[0] if new else 0
-    kept = choose(finite_rows(after, rows), after, psi) if new else psi
-    return Asked(Edit(values, notes[-1] if notes else ""), kept, wanted)
+                                do=f"`{method}` returns the psi of `init`, updated."))  # fmt: skip
+    if not psi:
+        return psi
+    kept = choose(finite_rows(after, next(iter(psi.values())).shape[0]), after, psi)
+    return tree_map(Tensor.detach, kept) if tape == "off" else kept
 
 
 def _row_by_row(

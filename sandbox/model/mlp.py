@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -22,11 +23,11 @@ class MLP(nn.Module):
         dtype: Literal["float32", "float64"] = "float32",
     ) -> None:
         super().__init__()
-        sizes = (inputs, *hidden, outputs)
-        pairs = zip(sizes[:-1], sizes[1:], strict=True)
-        self.layers = nn.ModuleList(nn.Linear(a, b, dtype=getattr(torch, dtype)) for a, b in pairs)
+        sizes = pairwise((inputs, *hidden, outputs))
+        layers = [nn.Linear(fan_in, fan_out, dtype=getattr(torch, dtype)) for fan_in, fan_out in sizes]
+        self.layers = nn.ModuleList(layers)
         self.activation = torch.tanh if activation == "tanh" else torch.relu
-        for layer in self.layers:
+        for layer in layers:
             gain = 1.0 if initial == "fan_in" else 2.0
             nn.init.normal_(layer.weight, std=(gain / layer.in_features) ** 0.5)
             nn.init.zeros_(layer.bias)

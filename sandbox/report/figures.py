@@ -105,7 +105,7 @@ def _track(arm: Arm, series: str) -> tuple[Array, Array]:
     steps, values = arm.series(series)
     seen = np.isfinite(values).any(axis=1)
     if series.startswith("edits/"):
-        seen[:] = values.any()
+        seen = seen & values.any()
         values = values.cumsum(axis=0)
     if series.startswith("performance/"):
         seen = seen & (steps > 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -13,8 +13,8 @@ from torch.nn.functional import cross_entropy
 
 from sandbox.core.error import ConfigError, explain
 from sandbox.core.protocols import Batch, Params, Split
+from sandbox.task.digits import CLASSES, PIXELS, classes, images
 
-CLASSES, PIXELS = 10, 64
 SMALLEST, LARGEST = 174, 183  # images in the smallest and the largest class
 
 
@@ -69,31 +69,18 @@ class FewShotDigits:
         return [c for c in range(CLASSES) if (c in self.held_out_classes) == held_out]
 
     @cached_property
-    def images(self) -> Tensor:
-        """[1797, 64] in 0 … 1."""
-        return torch.as_tensor(self._digits[0] / 16, dtype=getattr(torch, self.dtype))
-
-    @cached_property
     def by_class(self) -> Tensor:
         """[10, 183] which images belong to a class, with -1 where it has no more."""
-        label = torch.as_tensor(self._digits[1])
-        rows = [torch.nonzero(label == c)[:, 0] for c in range(CLASSES)]
+        rows = [torch.nonzero(classes() == c)[:, 0] for c in range(CLASSES)]
         return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-1)
-
-    @cached_property
-    def _digits(self) -> Any:
-        """Pixels [1797, 64] in 0 … 16 and classes [1797]."""
-        from sklearn.datasets import load_digits
-
-        return load_digits(return_X_y=True)
 
     def draw(self, noise: Tensor, *, held_out: bool) -> Params:
         """{split: [n] images, class by class}; no image is in two splits."""
         family = torch.tensor(self.family(held_out))
         choice, order = noise.split([CLASSES, self.ways * LARGEST])
-        images = self.by_class[family[choice[: len(family)].argsort()[: self.ways]]]
+        members = self.by_class[family[choice[: len(family)].argsort()[: self.ways]]]
         # Noise is below 1, so what is no image comes last.
-        shuffled = images.gather(1, (order.reshape(self.ways, LARGEST) + (images < 0)).argsort(dim=1))
+        shuffled = members.gather(1, (order.reshape(self.ways, LARGEST) + (members < 0)).argsort(dim=1))
         sizes = [self.shots, self.queries, self.queries, self.queries]
         parts = shuffled[:, : sum(sizes)].split(sizes, dim=1)
         return {name: part.flatten() for name, part in zip(("train", "practice", "gate", "test"), parts, strict=True)}
@@ -101,7 +88,7 @@ class FewShotDigits:
     def sample(self, task: Params, params: Params, noise: Tensor, split: Split) -> Batch:
         """{"x": [n, 64], "y": [n] labels 0 … ways - 1}: all images of the split."""
         y = torch.arange(self.ways).repeat_interleave(self.shots if split == "train" else self.queries)
-        return {"x": self.images[task[split]], "y": y}
+        return {"x": images(self.dtype)[task[split]], "y": y}
 
     def objective(self, task: Params, prediction: Tensor, batch: Batch) -> Tensor:
         return cross_entropy(prediction, batch["y"], reduction="none")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
 import torch
@@ -14,8 +13,7 @@ from torch.nn.functional import cross_entropy
 from sandbox.core.error import ConfigError, explain
 from sandbox.core.protocols import Batch, Params, Split
 from sandbox.core.random import index
-
-IMAGES, CLASSES, PIXELS = 1797, 10, 64
+from sandbox.task.digits import CLASSES, IMAGES, PIXELS, classes, images
 
 
 @dataclass(frozen=True)
@@ -59,27 +57,11 @@ class NoisyDigits:
     def deployment(self) -> Split:
         return "test"
 
-    @cached_property
-    def images(self) -> Tensor:
-        """[1797, 64] in 0 … 1."""
-        return torch.as_tensor(self._digits.data / 16, dtype=getattr(torch, self.dtype))
-
-    @cached_property
-    def clean(self) -> Tensor:
-        """[1797] true classes."""
-        return torch.as_tensor(self._digits.target, dtype=torch.int64)
-
-    @cached_property
-    def _digits(self):
-        from sklearn.datasets import load_digits
-
-        return load_digits()
-
     def draw(self, noise: Tensor, *, held_out: bool) -> Params:
         """{"order": [1797] images in split order, "given": [1797] labels by image, "rate": scalar}."""
         split, flip, label, rate = noise.split([IMAGES, IMAGES, IMAGES, 1])
         rate = torch.tensor(self.rates, dtype=noise.dtype)[index(rate[0], len(self.rates))]
-        given = torch.where(flip < rate, index(label, CLASSES), self.clean)
+        given = torch.where(flip < rate, index(label, CLASSES), classes())
         return {"order": split.argsort(), "given": given, "rate": rate}
 
     def sample(self, task: Params, params: Params, noise: Tensor, split: Split) -> Batch:
@@ -89,7 +71,7 @@ class NoisyDigits:
         image = task["order"][bounds[part] : bounds[part + 1]]
         if split == "train":
             image = image[index(noise, self.train)]
-        return {"x": self.images[image], "y": task["given"][image], "image": image}
+        return {"x": images(self.dtype)[image], "y": task["given"][image], "image": image}
 
     def objective(self, task: Params, prediction: Tensor, batch: Batch) -> Tensor:
         return cross_entropy(prediction, batch["y"], reduction="none")
@@ -98,4 +80,4 @@ class NoisyDigits:
         return prediction / temperature
 
     def human(self, task: Params, prediction: Tensor, batch: Batch) -> Tensor:
-        return (prediction.argmax(dim=-1) == self.clean[batch["image"]]).to(prediction.dtype)
+        return (prediction.argmax(dim=-1) == classes()[batch["image"]]).to(prediction.dtype)

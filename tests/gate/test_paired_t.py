@@ -48,7 +48,7 @@ def test_without_variance_the_sign_decides(gain: float, t: float, p: float, acce
 
 
 def test_harmonic_levels_add_up_to_alpha_over_the_horizon_and_go_on_shrinking() -> None:
-    gate = PairedT(alpha=0.05, horizon=40)
+    gate = PairedT(alpha=0.05, budget=40)
     assert sum(gate.alpha_at(k) for k in range(1, 41)) == pytest.approx(0.05)
     assert gate.alpha_at(1) == pytest.approx(4 * gate.alpha_at(4))
     assert 0 < gate.alpha_at(41) < gate.alpha_at(40)
@@ -56,7 +56,7 @@ def test_harmonic_levels_add_up_to_alpha_over_the_horizon_and_go_on_shrinking() 
 
 
 def test_it_remembers_how_often_it_was_asked_and_grows_stricter() -> None:
-    gate, gain = PairedT(alpha=0.05, horizon=10), torch.tensor([[1.0], [2.0], [2.5], [3.0], [1.5]])
+    gate, gain = PairedT(alpha=0.05, budget=10), torch.tensor([[1.0], [2.0], [2.5], [3.0], [1.5]])
     _, p = paired_t(gain.double()[:, 0])
     memory, verdicts = gate.init(), list[bool]()
     for k in range(1, 11):

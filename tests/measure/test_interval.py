@@ -29,7 +29,7 @@ def test_from_ten_it_is_the_percentile_bootstrap_of_scipy() -> None:
     assert interval(values) == ours
 
 
-@pytest.mark.parametrize("n", [4, 32])
+@pytest.mark.parametrize("n", [3, 49])
 def test_constant_values_have_no_width(n: int) -> None:
     found = interval([0.1] * n)
     assert (found.mean, found.low, found.high) == (0.1, 0.1, 0.1)

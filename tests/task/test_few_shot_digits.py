@@ -10,9 +10,11 @@ import torch
 from sandbox.core.error import ConfigError
 from sandbox.core.protocols import KnowsHuman, Params, Split, Tempered
 from sandbox.core.random import uniform, uniforms
+from sandbox.task.digits import images
 from sandbox.task.few_shot_digits import LARGEST, SMALLEST, FewShotDigits
 
 TASK = FewShotDigits()
+IMAGES = images(TASK.dtype)
 SPLITS: dict[Split, int] = {"train": 5, "practice": 10, "gate": 10, "test": 10}
 CLASS_OF = {int(image): c for c, row in enumerate(TASK.by_class) for image in row[row >= 0]}
 
@@ -25,20 +27,20 @@ def test_every_image_has_its_class() -> None:
     assert len(CLASS_OF) == 1797
     sizes = (TASK.by_class >= 0).sum(dim=1)
     assert (int(sizes.min()), int(sizes.max())) == (SMALLEST, LARGEST)
-    assert (float(TASK.images.min()), float(TASK.images.max())) == (0, 1)
+    assert (float(IMAGES.min()), float(IMAGES.max())) == (0, 1)
 
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("held_out", [False, True])
 def test_a_task_is_disjoint_splits_of_classes_of_its_family(seed: int, held_out: bool) -> None:
     task = drawn(seed, held_out=held_out)
-    images = torch.cat(list(task.values())).tolist()
-    assert len(set(images)) == len(images) == 3 * (5 + 3 * 10)
+    drawn_images = torch.cat(list(task.values())).tolist()
+    assert len(set(drawn_images)) == len(drawn_images) == 3 * (5 + 3 * 10)
     classes = set[tuple[int, ...]]()
     for split, n in SPLITS.items():
         batch = TASK.sample(task, {}, torch.zeros(0), split)
         assert batch["y"].tolist() == [0] * n + [1] * n + [2] * n
-        assert torch.equal(batch["x"], TASK.images[task[split]])
+        assert torch.equal(batch["x"], IMAGES[task[split]])
         found = [CLASS_OF[image] for image in task[split].tolist()]
         assert found == [c for c in found[::n] for _ in range(n)]
         classes.add(tuple(found[::n]))
