@@ -80,7 +80,8 @@ def _job(composed: DictConfig) -> None:
     OmegaConf.register_new_resolver("label", _label, replace=True)
     config: dict[str, Any] = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     config["runs"] = str(Path(config["runs"]).resolve())
-    entry = {"label": config["label"], "steps": config["steps"]}
+    job = OmegaConf.select(HydraConfig.get(), "job.num", throw_on_missing=False) or 0
+    entry = {"job": job, "label": config["label"], "steps": config["steps"]}
     try:
         folder = folder_of(config)
         _register(entry | {"folder": str(folder)})

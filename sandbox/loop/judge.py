@@ -48,7 +48,7 @@ def judge(
                 scores[kind] = torch.cat([scores[kind], found]) if kind in scores else found
 
     def ruling(name: str, gate: Gate, s: int) -> Ruling:
-        memory = tree_map(lambda leaf: leaf[s], incumbent.gate[name])
+        memory = tree_map(lambda leaf: leaf[s].detach(), incumbent.gate[name])
         return _decide(gate, before, after, s, memory) if taken[s] else (REFUSED, "not finite", memory)
 
     rulings = {name: [ruling(name, gate, s) for s in range(incumbent.seeds)] for name, gate in gates.items()}

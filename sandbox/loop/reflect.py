@@ -14,8 +14,8 @@ from sandbox.core.error import ConfigError, EditError, LifeError, explain
 from sandbox.core.protocols import Engine, Hears, Level, Meter, Seen, Tape, World
 from sandbox.core.random import untouched
 from sandbox.core.record import NO_EDIT, REFUSED, ROLLED_BACK, Record, Standing
-from sandbox.core.state import State, choose_seeds, detach, finite_seeds, leaves, put
-from sandbox.core.tree import stack, to_rows
+from sandbox.core.state import SLOTS, State, choose_seeds, detach, finite_seeds, leaves, put
+from sandbox.core.tree import choose, stack, to_rows, tree_map
 from sandbox.loop.describe import describe
 from sandbox.loop.judge import Judgement, judge
 from sandbox.loop.probe import LoopProbe
@@ -117,7 +117,7 @@ class Loop:
             standing, own = _off_tape(standing), own.detach()
         lost = torch.zeros(len(standing.edited), dtype=torch.bool)
         if mode == "real":
-            standing, lost = self._roll_back(n, standing, own)
+            standing, lost = self._roll_back(n, standing, own, tape)
         asked, fault = self._ask(level, n, standing.state, seen, tape)
         remembered = put(standing.state, {f"meta/{n}": asked.psi})
         allow = level.allow or needs.edits
@@ -174,7 +174,7 @@ class Loop:
             return Judgement(taken, [REFUSED] * len(taken), ["not finite"] * len(taken), [""] * len(taken), incumbent)
         return judge(self.world, self.engine, level, n, incumbent, candidate, taken, live, f"{stream}/{step}")
 
-    def _roll_back(self, n: int, standing: Standing, own: Tensor) -> tuple[Standing, Tensor]:
+    def _roll_back(self, n: int, standing: Standing, own: Tensor, tape: Tape) -> tuple[Standing, Tensor]:
         """Seeds [S] whose life went non-finite go back to before their last accepted edit, as often as it takes."""
         state = standing.state
         lost = ~finite_seeds(state)
@@ -188,7 +188,8 @@ class Loop:
                 expected="finite losses and weights", got=f"NaN or infinity by inner step {state.t} in seeds {hopeless}"
                 " with no edit to roll back", do="The rule itself diverges: lower its learning rate or mend its loss. "
                 "Everything up to the step before is kept."))  # fmt: skip
-        restored = choose_seeds(lost, replace(standing.before, t=state.t), state)
+        before = replace(standing.before, t=state.t)
+        restored = choose_seeds(lost, before, state) if tape == "off" else _woven(lost, before, state)
         return replace(standing, state=restored), lost
 
     def _read(self, record: Record, start: State, steps: int) -> Record:
@@ -200,6 +201,16 @@ class Loop:
                     found = meter.read(probe)
                 readings |= {name: value.detach().double().tolist() for name, value in found.items()}
         return replace(record, readings=readings)
+
+
+def _woven(mask: Tensor, yes: State, no: State) -> State:
+    """As `choose_seeds`, but never by reference alone: the level above differentiates through what was lost too, and is
+    to find a hypergradient of 0 or NaN there rather than none."""
+
+    def pick(a: Tensor, b: Tensor) -> Tensor:
+        return choose(mask.repeat_interleave(a.shape[0] // mask.shape[0]), a, b)
+
+    return replace(yes, **{slot: tree_map(pick, getattr(yes, slot), getattr(no, slot)) for slot in SLOTS})
 
 
 def _off_tape(standing: Standing) -> Standing:

@@ -118,7 +118,7 @@ def watch(manifest: Path, *, console: Console | None = None, every: float = 0.5)
         while not over.wait(every):
             poll()
 
-    thread = Thread(target=keep_polling, daemon=True)
+    thread = Thread(target=keep_polling, name="watch", daemon=True)
     with suppress(Exception):
         bars.start()
     thread.start()

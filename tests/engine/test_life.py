@@ -60,6 +60,30 @@ def test_both_engines_score_the_same(objective: Objective, make, begin) -> None:
     torch.testing.assert_close(score(Functional()), score(Higher()), rtol=1e-12, atol=1e-12)
 
 
+def test_a_score_is_the_task_s_own_number(engine: Engine, make, begin) -> None:
+    world = make(SGD())
+    state = begin(world, [0])
+    task, params = ({name: leaf[0] for name, leaf in tree.items()} for tree in (state.task, state.params))
+    batch = world.task.sample(task, params, torch.empty(0), "test")
+    prediction = world.model.apply(params, batch["x"])
+    process = world.task.objective(task, prediction, batch)
+    torch.testing.assert_close(engine.scores(world, state, "test", "life")[0], process)
+    human = world.task.human(task, prediction, batch)
+    assert torch.equal(engine.scores(world, state, "test", "life", "human")[0], human)
+
+
+def test_calibration_lowers_the_objective_on_what_it_is_fitted_to(engine: Engine, make, begin) -> None:
+    world = make(SGD(lr=1.0), tasks=2)
+    state, _ = engine.unroll(world, begin(world, [0]), 10, "life", "off")
+
+    def mean(objective: Objective) -> Tensor:
+        splits: tuple[Split, ...] = ("practice", "gate")
+        found = [engine.scores(world, state, split, "life", objective) for split in splits]
+        return torch.cat(found, dim=1).mean(dim=1)
+
+    assert bool((mean("calibrated") < mean("process")).all())
+
+
 def test_eight_seeds_at_once_live_as_each_alone(rule: Rule, make, begin) -> None:
     # To rounding: a batched product may add in another order.
     world, engine = make(rule), Functional()

@@ -83,7 +83,7 @@ def test_edits_that_change_nothing_pass_at_the_nominal_level() -> None:
         ({"trials": 0, "unit": "example"}, "gate.trials of 1"),
         ({"alpha": 0.0}, "gate.alpha"),
         ({"alpha": 0.5}, "gate.alpha"),
-        ({"horizon": 0}, "gate.horizon"),
+        ({"budget": 0}, "gate.budget"),
     ],
 )
 def test_a_test_that_cannot_be_is_refused(fields: dict[str, Any], told: str) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal, Protocol
+from typing import Any, Literal
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from sandbox.core.edit import Edit
-from sandbox.core.protocols import Gate, Grad, Level, MetaLearner, Meter, Needs, Params, Rule, Seen, World
+from sandbox.core.protocols import Grad, Level, Needs, Params, Rule, Seen, World
 from sandbox.core.record import Record
+from sandbox.core.tree import flatten
 from sandbox.engine.functional import Functional
 from sandbox.gate.always import Always
 from sandbox.loop.reflect import Loop
@@ -64,17 +67,8 @@ class Watches:
         return Edit(), psi
 
 
-class MakesLoop(Protocol):
-    def __call__(
-        self, world: World, meta_learner: MetaLearner = ..., gate: Gate = ..., *, horizon: int = ...,
-        lifetime: Literal["episodic", "persistent"] = ..., anchor: Gate | None = ...,
-        allow: tuple[str, ...] | None = ..., course: Mapping[str, Tensor] | None = ...,
-        faults: Literal["stop", "refuse"] = ..., above: tuple[Level, ...] = ..., meters: tuple[Meter, ...] = ...,
-    ) -> Loop: ...  # fmt: skip
-
-
 @pytest.fixture
-def loop() -> MakesLoop:
+def loop() -> Callable[..., Loop]:
     """Makes a loop with one level, and levels `above` it."""
 
     def make(world, meta_learner=FIXED, gate=TAKEN, *, horizon=3, above=(), meters=(), **level):
@@ -134,7 +128,6 @@ def lived() -> Callable[..., list[Record]]:
 @pytest.fixture
 def same() -> Callable[..., bool]:
     """Whether two trees, or the named slots of two states, agree in every bit."""
-    from sandbox.core.tree import flatten
 
     def equal(a, b, *slots: str) -> bool:
         if slots:
@@ -143,3 +136,15 @@ def same() -> Callable[..., bool]:
         return a.keys() == b.keys() and all(torch.equal(a[path], b[path]) for path in a)
 
     return equal
+
+
+@pytest.fixture
+def outside() -> Callable[[], Any]:
+    """All that a run must leave as it was."""
+
+    def read() -> Any:
+        drawn = np.random.get_state(legacy=False)["state"]
+        return (random.getstate(), drawn["key"].tolist(), drawn["pos"], torch.get_rng_state().tolist(),
+                torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_num_threads())  # fmt: skip
+
+    return read
