@@ -77,9 +77,9 @@ def select(lines: Sequence[Line], reading: str, *, count: int = 1, highest: bool
 
 def course(lines: Sequence[Line], start: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """{path: [steps, S, ...]}: the value in force after each reflective step of level 1, from the accepted edits and
-    the values at the `start` [S, ...]."""
+    the values at the `start` [S, ...]. Raises `LineageError` where an edit was too large to be written."""
     now = {path: value.clone() for path, value in start.items()}
-    past = {path: [value.clone()] * value.shape[0] for path, value in start.items()}
+    past = {path: list(value.clone()) for path, value in start.items()}
     steps: dict[str, list[Tensor]] = {path: [] for path in start}
     for line in lines:
         if line["level"] != 1 or line["step"] == 0:
@@ -87,12 +87,20 @@ def course(lines: Sequence[Line], start: Mapping[str, Tensor]) -> dict[str, Tens
         for path in start:
             for s, verdict in enumerate(line["verdict"]):
                 if verdict == ACCEPTED:
-                    past[path][s] = now[path].clone()
-                    now[path][s] = torch.tensor(line["edit"][path]["value"][s], dtype=now[path].dtype)
+                    past[path][s] = now[path][s].clone()
+                    if path in line["edit"]:
+                        now[path][s] = torch.tensor(_value(line, path)[s], dtype=now[path].dtype)
                 elif verdict == ROLLED_BACK:
-                    now[path][s] = past[path][s][s]
+                    now[path][s] = past[path][s]
             steps[path].append(now[path].clone())
     return {path: torch.stack(values) for path, values in steps.items() if values}
+
+
+def _value(line: Line, path: str) -> list[Any]:
+    if "value" not in line["edit"][path]:
+        raise LineageError(explain(expected=f"the values of '{path}' at step {line['step']}", got="their digest alone",
+                                   do="An edit of more than a kilobyte a seed can't be lived by again."))  # fmt: skip
+    return line["edit"][path]["value"]
 
 
 # ---- tensors --------------------------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from sandbox.core.state import leaves
 from sandbox.loop.reflect import Loop
 from sandbox.meta_learner.yoked import Yoked
 from sandbox.model.module import Module
+from sandbox.tracker.jsonl import Jsonl
 
 Config = dict[str, Any]
 COSMETIC = ("label", "runs", "tracker")  # keys that don't change what a run is
@@ -142,7 +143,9 @@ def _live(config: Config, folder: Path, starts: Sequence[Starts], note: Callable
     resume = archive.load_checkpoint(folder, loop.start(seeds).state)
     done = resume[1] if resume else 0
     note("running", step=done)
-    trackers = [tracker.start(folder, config, done) for tracker in starts]
+    # The lineage first: a run killed between two trackers must not have a checkpoint that its lineage never reached.
+    in_order = sorted(starts, key=lambda tracker: not isinstance(tracker, Jsonl))
+    trackers = [tracker.start(folder, config, done) for tracker in in_order]
     finished = False
     try:
         noted = time.monotonic()

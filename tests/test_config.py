@@ -1,0 +1,100 @@
+"""A component's class is its schema: what does not fit it is told, with the way out, before anything runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pytest
+
+from sandbox.config import build
+from sandbox.core.error import ConfigError
+from sandbox.gate.always import Always
+from sandbox.gate.paired_t import PairedT
+from sandbox.meta_learner.none import Nothing
+from sandbox.meta_learner.yoked import Yoked
+
+PAIRED_T = "sandbox.gate.paired_t.PairedT"
+
+
+@dataclass(frozen=True)
+class Part:
+    """With a field of each kind."""
+
+    size: int
+    rate: float = 0.5
+    kind: Literal["a", "b"] = "a"
+    widths: tuple[int, ...] = ()
+    maybe: float | None = None
+
+
+def part(**fields):
+    return {"_target_": f"{__name__}.Part", **fields}
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch):
+    """This module, under its name: it is imported by path."""
+    import sys
+
+    monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or _module())
+
+
+def _module():
+    from types import ModuleType
+
+    module = ModuleType(__name__)
+    vars(module)["Part"] = Part
+    return module
+
+
+def test_a_node_becomes_its_object():
+    assert build(part(size=3, widths=[1, 2], maybe=None, rate=1), "x") == Part(3, 1.0, widths=(1, 2))
+
+
+def test_a_node_within_is_built_first():
+    node = {"_target_": "sandbox.meta_learner.yoked.Yoked", "source": "other run",
+            "of": {"_target_": "sandbox.meta_learner.none.Nothing"}}  # fmt: skip
+    assert build(node, "meta_learner") == Yoked(Nothing(), "other run")
+
+
+def test_what_is_given_fills_in_where_the_class_has_it_and_the_node_does_not():
+    assert build(part(), "x", size=4, rate=2.0, other=1) == Part(4, 2.0)
+    assert build(part(size=5), "x", size=4) == Part(5)
+    assert build({"_target_": "sandbox.gate.always.Always"}, "gate", size=4) == Always()
+
+
+@pytest.mark.parametrize(
+    ("node", "said"),
+    [
+        (part(size="three"), r"expected int at x.size; got 'three'\."),
+        (part(size=1.5), r"expected int at x.size; got 1.5\."),
+        (part(size=True), r"expected int at x.size; got True\."),
+        (part(size=1, rate="fast"), r"expected float at x.rate; got 'fast'\."),
+        (part(size=1, rate=False), r"expected float at x.rate; got False\."),
+        (part(size=1, kind="c"), r"expected .*\['a', 'b'\] at x.kind; got 'c'\."),
+        (part(size=1, widths=["w"]), r"expected tuple\[int, \.\.\.\] at x.widths; got \['w'\]\."),
+        (part(), r"expected values for \['size'\] of Part; got nothing\. Set x.size\."),
+        (part(size=1, rat=1), r"expected a field of Part at x; got 'rat'\. Did you mean 'rate'\?"),
+        ({"size": 1}, r"expected x\._target_; got only \['size'\]"),
+        ({"_target_": "sandbox.gate.paired_t.PairdT"}, r"an importable class at x\._target_; got .*PairdT"),
+        ({"_target_": "no.such.Thing"}, r"an importable class at x\._target_; got 'no\.such\.Thing' \(No module"),
+        ({"_target_": "Thing"}, r"an importable class at x\._target_"),
+        ({"_target_": "os.system"}, r"a class at x\._target_; got 'os\.system', a builtin_function"),
+        ({"_target_": PAIRED_T, "trials": 1}, r"gate\.trials of 2 or more with unit 'trial'; got 1"),
+    ],
+)
+def test_what_does_not_fit_is_told(node, said):
+    with pytest.raises(ConfigError, match=said):
+        build(node, "x")
+
+
+def test_a_mistake_within_a_node_is_told_by_its_place():
+    node = {"_target_": "sandbox.meta_learner.yoked.Yoked", "source": "other run",
+            "of": {"_target_": PAIRED_T, "alpha": "small"}}  # fmt: skip
+    with pytest.raises(ConfigError, match=r"expected float at meta_learner\.of\.alpha"):
+        build(node, "meta_learner")
+
+
+def test_the_whole_gate_from_words():
+    assert build({"_target_": PAIRED_T, "trials": 3, "score": "calibrated"}, "gate") == PairedT(3, score="calibrated")
