@@ -32,22 +32,6 @@ def part(**fields):
     return {"_target_": f"{__name__}.Part", **fields}
 
 
-@pytest.fixture(autouse=True)
-def importable(monkeypatch):
-    """This module, under its name: it is imported by path."""
-    import sys
-
-    monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or _module())
-
-
-def _module():
-    from types import ModuleType
-
-    module = ModuleType(__name__)
-    vars(module)["Part"] = Part
-    return module
-
-
 def test_a_node_becomes_its_object():
     assert build(part(size=3, widths=[1, 2], maybe=None, rate=1), "x") == Part(3, 1.0, widths=(1, 2))
 

@@ -1,7 +1,9 @@
 """The plain engine: lane after lane in Python through the `higher` library (Grefenstette et al. 2019).
 
 It runs what the fast engine cannot: networks that vmap does not know (recurrent ones, those that branch on data) and
-the optimizers of torch.optim. On what both run the two agree to rounding, by different roads.
+the optimizers of torch.optim. On what both run the two agree to rounding, by different roads. Compiled and scripted
+modules it can't run, nor modules that slice a list of their own submodules (`self.layers[:-1]`), since `higher`
+rebuilds every submodule under a class of its own.
 """
 
 from __future__ import annotations

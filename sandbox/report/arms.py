@@ -67,7 +67,8 @@ class Arm:
 def group(runs: Iterable[Run]) -> list[Arm]:
     """The arms among `runs`, in order of appearance; runs that have written nothing are left out.
 
-    Where one label stands for several configurations, the keys that differ follow it: `own rule.trust=0.25`.
+    Where one label stands for several configurations, the keys that differ follow it: `own rule.trust=0.25`; where
+    there is no other label, they stand alone.
     """
     labels: dict[str, list[tuple[dict[str, Any], list[Run]]]] = {}
     for run in runs:
@@ -84,7 +85,8 @@ def group(runs: Iterable[Run]) -> list[Arm]:
     for label, variants in labels.items():
         keys = differing([settings for settings, _ in variants])
         for settings, members in variants:
-            arms.append(Arm(" ".join([label, *(_setting(key, settings) for key in keys)]), tuple(members)))
+            name = [label] if len(labels) > 1 or not keys else []
+            arms.append(Arm(" ".join([*name, *(_setting(key, settings) for key in keys)]), tuple(members)))
     return arms
 
 

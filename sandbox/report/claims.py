@@ -29,19 +29,21 @@ class Claim:
 
 
 CLAIMS = (
-    Claim("editing by the process's objective helps the human", "human", "process", "fixed", 1),
-    Claim("editing by its own objective helps the human", "human", "own", "fixed", 1),
-    Claim("editing by the process's objective lowers P", "process", "process", "fixed", -1),
-    Claim("editing by its own objective raises P", "process", "own", "fixed", 1),
-    Claim("reading its own trace lowers P below a borrowed course's", "process", "process", "process_yoked", -1),
-    Claim("reading its own trace helps the human more than a borrowed course", "human", "process", "process_yoked", 1),
-    Claim("reading its own trace lowers P below the mean course's", "process", "process", "process_mean_course", -1),
-    Claim("the gate costs the human something", "human", "own_gated", "own", -1),
-    Claim("an editable scale harms the human", "human", "own_scale", "own", -1),
+    Claim("editing by P raises H", "human", "process", "fixed", 1),
+    Claim("editing by its own loss raises H", "human", "own", "fixed", 1),
+    Claim("editing by P lowers P", "process", "process", "fixed", -1),
+    Claim("editing by its own loss raises raw P", "process", "own", "fixed", 1),
+    Claim("editing by its own loss lowers calibrated P", "process_calibrated", "own", "fixed", -1),
+    Claim("its own trace lowers P further than another seed's edits", "process", "process", "process_yoked", -1),
+    Claim("its own trace raises H further than another seed's edits", "human", "process", "process_yoked", 1),
+    Claim("its own trace lowers P further than the mean course", "process", "process", "process_mean_course", -1),
+    Claim("the gate costs some H", "human", "own_gated", "own", -1),
+    Claim("an editable scale costs H", "human", "own_scale", "own", -1),
+    Claim("given time, teacher and taught merge beyond the null", "merge", "merge_panel", "merge_panel", 1),
 )
 """Of the arms of the default experiment."""
 
-ARMS = ("fixed", "process", "own", "own_gated", "own_scale", "process_yoked", "process_mean_course")
+ARMS = ("fixed", "process", "own", "own_gated", "own_scale", "process_yoked", "process_mean_course", "merge_panel")
 """The same arms in the order in which they are told: parallel runs register in any."""
 
 
@@ -69,7 +71,7 @@ class Difference:
 
 
 def claims_for(arms: Sequence[Arm], against: str | None = None) -> list[Claim]:
-    """The known claims whose arms are all here, or else each arm minus the reference, for P and H; and each M against
+    """The known claims whose arms are all here; or else each arm minus the reference, for P and H, and each M against
     its null. The reference is the first arm; naming another by `against` sets the known claims aside."""
     names = [arm.name for arm in arms]
     known = [claim for claim in CLAIMS if {claim.arm, claim.other} <= set(names) and against is None]
@@ -78,7 +80,7 @@ def claims_for(arms: Sequence[Arm], against: str | None = None) -> list[Claim]:
     return [
         *known,
         *(Claim("", figure, name, reference) for figure in ("process", "human") for name in others),
-        *(Claim("", "merge", name, name) for name in names),
+        *(Claim("", "merge", name, name) for name in names if not known),
     ]
 
 

@@ -55,7 +55,7 @@ def report(
 
     from sandbox.report.figures import draw
 
-    for path in [out / "table.txt", out / "table.json", *draw(arms, out), *_folders(runs)]:
+    for path in [out / "table.txt", out / "table.json", *draw(arms, out), *map(_folder, runs)]:
         console.print(str(path), style="dim", soft_wrap=True)
 
 
@@ -64,6 +64,6 @@ def _name(paths: Sequence[Path]) -> str:
     return first if len(paths) == 1 else f"{first}-and-{len(paths) - 1}-more"
 
 
-def _folders(runs: Sequence[Run]) -> list[Path]:
-    """Each run and, where there is one, its W&B folder."""
-    return [path for run in runs for path in (run.folder, run.folder / "wandb") if path == run.folder or path.is_dir()]
+def _folder(run: Run) -> str:
+    """A run and, where there is one, its W&B folder."""
+    return f"{run.folder} and wandb/ in it" if (run.folder / "wandb").is_dir() else str(run.folder)

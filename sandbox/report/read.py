@@ -124,20 +124,20 @@ def newest_launch(runs: Path) -> Path:
 
 
 def read_manifest(path: Path) -> list[tuple[Path, str]]:
-    """Folder and label of each run of a launch; folders as written, or beside the manifest's `launches/`. An entry
-    without a folder tells of an error."""
-    entries: list[tuple[Path, str]] = []
+    """Folder and label of each run of a launch, in the order in which they were asked for; folders as written, or
+    beside the manifest's `launches/`. An entry without a folder tells of an error."""
+    entries: list[tuple[int, Path, str]] = []
     for number, text in enumerate(path.read_text().splitlines(), start=1):
         try:
             entry = json.loads(text)
             if "folder" not in entry:
                 continue
-            folder, label = Path(entry["folder"]), entry["label"]
+            job, folder, label = entry.get("job", number), Path(entry["folder"]), entry["label"]
         except (ValueError, KeyError, TypeError) as error:
             raise LineageError(explain(expected=f"a folder and a label on line {number} of {path}", got=text[:80],
                                        do="Name run folders or the manifest of a launch."))  from error  # fmt: skip
-        entries.append((folder if folder.exists() else path.parents[1] / folder.name, label))
-    return entries
+        entries.append((job, folder if folder.exists() else path.parents[1] / folder.name, label))
+    return [(folder, label) for _, folder, label in sorted(entries, key=lambda entry: entry[0])]
 
 
 def _runs_at(path: Path) -> list[Run]:

@@ -146,7 +146,7 @@ def test_arms_of_one_label_are_named_by_what_differs(tmp_path: Path, write) -> N
 def test_a_class_that_differs_stands_for_its_fields(tmp_path: Path, write) -> None:
     write(tmp_path / "0", "own")
     write(tmp_path / "1", "own", settings={"rule._target_": "sandbox.rule.sgd.SGD", "rule.trust": 0.7})
-    assert [arm.name for arm in group(find_runs([tmp_path]))] == ["own rule=SelfDistillation", "own rule=SGD"]
+    assert [arm.name for arm in group(find_runs([tmp_path]))] == ["rule=SelfDistillation", "rule=SGD"]
 
 
 def test_an_arm_that_is_not_there_names_the_near_miss(tmp_path: Path, write) -> None:

@@ -103,22 +103,23 @@ def default(tmp_path: Path, write) -> list[Path]:
 
 def test_the_claims_of_the_default_experiment(default: list[Path]) -> None:
     found = differences(group(find_runs(default)))
-    assert [difference.claim for difference in found] == list(CLAIMS)
+    known = [claim for claim in CLAIMS if claim.figure not in ("process_calibrated", "merge")]  # not in these runs
+    assert [difference.claim for difference in found] == known
     outcome = {(d.claim.figure, d.claim.arm, d.claim.other): d.outcome for d in found}
     assert outcome.pop(("human", "own_gated", "own")) == "reversed"
     assert outcome.pop(("human", "process", "process_yoked")) == "open"
     assert set(outcome.values()) == {"holds"}
     assert found[0].interval.mean == pytest.approx(0.04)
     said = sentence(found)
-    assert "it holds that editing by the process's objective helps the human, " in said
-    assert "; the opposite holds of the claim that the gate costs the human something; " in said
-    assert "it stays open whether reading its own trace helps the human more than a borrowed course." in said
+    assert "it holds that editing by P raises H, " in said
+    assert "; the opposite holds of the claim that the gate costs some H; " in said
+    assert "it stays open whether its own trace raises H further than another seed's edits." in said
 
 
 def test_arms_are_told_in_one_order(default: list[Path], tmp_path: Path, write) -> None:
     first, last = write(tmp_path / "z", "zebra"), write(tmp_path / "a", "ant")
     arms = in_order(group(find_runs([first, *reversed(default), last])))
-    assert [arm.name for arm in arms] == [*ARMS, "zebra", "ant"]
+    assert [arm.name for arm in arms] == [*ARMS[:-1], "zebra", "ant"]  # no merge_panel in these runs
 
 
 def test_other_arms_are_set_against_the_first_or_the_named(default: list[Path]) -> None:
@@ -193,7 +194,7 @@ def test_the_command_prints_and_keeps_everything(
     assert json.loads(Path("rows.json").read_text()) == kept
     assert "process − fixed" in (tmp_path / out / "table.txt").read_text()
     assert (tmp_path / out / "steps.png").read_bytes().startswith(b"\x89PNG")
-    for path in (tmp_path / out / "steps.png", default[3], default[0] / "wandb"):
+    for path in (tmp_path / out / "steps.png", default[3], f"{default[0]} and wandb/ in it"):
         assert f"{path}\n" in printed
     assert main([str(default[0]), "--out", "elsewhere"]) == 0
     assert Path("elsewhere/table.txt").exists()
