@@ -42,9 +42,9 @@ def launch(arguments: Sequence[str]) -> int:
         return _tell("Interrupted; the same command goes on from the last checkpoint.", code=130)
     entries = [json.loads(line) for line in manifest.read_text().splitlines()]
     errors = [f"{entry['label']}: {entry['error']}" for entry in entries if "error" in entry]
-    for entry in entries:
-        if "folder" in entry and "error" not in entry:
-            print(entry["folder"])
+    for folder in [Path(entry["folder"]) for entry in entries if "folder" in entry]:
+        if folder.exists():
+            print(os.path.relpath(folder))
     if errors:
         return _tell("\n".join(errors))
     if not entries:
@@ -96,7 +96,10 @@ def _register(entry: dict[str, Any]) -> None:
 
 
 def misspelt(arguments: Sequence[str]) -> str:
-    """What to say of the first override that names no member of its group; empty if all do."""
+    """What to say of the first override that names no member of its group; empty if all do, or if the members are
+    looked for elsewhere too."""
+    if any(word.startswith(("--config-dir", "-cd", "hydra.searchpath")) for word in arguments):
+        return ""
     with initialize_config_module("sandbox.conf", version_base=None):
         loader = GlobalHydra.instance().config_loader()
         groups = {name for name in loader.get_group_options("", results_filter=None) if "." not in name}

@@ -33,6 +33,6 @@ class MLP(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        for layer in self.layers[:-1]:
+        for layer in [*self.layers][:-1]:  # a slice is a new module, which `higher` can't patch
             x = self.activation(layer(x))
         return self.layers[-1](x)
