@@ -55,6 +55,7 @@ class Share:
 
 def main(config: dict[str, Any]) -> int:
     """Print the table for the configured world; 1 if the configured gate states no level, or exceeds it."""
+    torch.set_num_threads(config["threads"])
     loop = build_loop(config | {"above": [], "meter": {}})
     loop = replace(loop, levels=(replace(loop.levels[0], meta_learner=Nothing(), allow=None, anchor=None),))
     seeds = range(config["seed"], config["seed"] + max(SEEDS, config["seeds"]))
@@ -150,7 +151,7 @@ def verdict(edits: Share, runs: Share) -> str:
     """Whether what the gate states is compatible with what was counted."""
     stated = [share for share in (edits, runs) if share.level is not None]
     if not stated:
-        return f"no level: accepts {edits.accepts / edits.n:.0%}"
+        return f"FAILS: states no level, accepts {edits.accepts / edits.n:.0%}"
     return "holds" if all(share.holds for share in stated) else "FAILS"
 
 

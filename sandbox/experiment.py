@@ -31,6 +31,7 @@ from sandbox.tracker.jsonl import Jsonl
 
 Config = dict[str, Any]
 COSMETIC = ("label", "runs", "tracker")  # keys that don't change what a run is
+GROUPS = ("meter", "tracker")  # of which there may be several, or none
 COUNTS = ("seeds", "tasks", "steps", "horizon", "threads")
 KEYS = (*COSMETIC, *COUNTS, "task", "model", "rule", "meta_learner", "gate", "engine", "meter", "seed", "lifetime",
         "allow", "anchor", "faults", "above")  # fmt: skip
@@ -44,6 +45,10 @@ def build_loop(config: Config) -> Loop:
     for key in config:
         if key not in KEYS:
             raise ConfigError(explain(expected="a known key", got=f"'{key}'", do=did_you_mean(key, KEYS)))
+    missing = [key for key in KEYS if key not in config and key not in GROUPS]
+    if missing:
+        raise ConfigError(explain(expected=f"a configuration with '{missing[0]}'", got="none",
+                                  do=f"Choose or set it: {missing[0]}=…"))  # fmt: skip
     for key in COUNTS:
         if not isinstance(config[key], int) or config[key] < 1:
             raise ConfigError(explain(expected=f"a positive whole number at {key}", got=repr(config[key]),
@@ -69,7 +74,7 @@ def _level(node: Mapping[str, Any], where: str) -> Level:
 
 def chosen(config: Config, group: str) -> list[tuple[str, Mapping[str, Any]]]:
     """The members of a group of several, by name; one without a `_target_` was set somewhere but not chosen."""
-    members = sorted((config[group] or {}).items())
+    members = sorted((config.get(group) or {}).items())
     return [(f"{group}.{name}", node) for name, node in members if "_target_" in node]
 
 

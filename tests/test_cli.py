@@ -1,0 +1,163 @@
+"""The command line: help at once, and every mistake told without a traceback, with what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+COMMAND = [str(Path(sys.executable).with_name("sandbox"))]
+TINY = [
+    "task=quadratic",
+    "rule=sgd",
+    "meta_learner=none",
+    "seeds=2",
+    "steps=2",
+    "horizon=1",
+    "meter=[]",
+    "tracker=[jsonl]",
+]
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def sandbox(tmp_path) -> Run:
+    """Runs the command in an empty folder."""
+
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*COMMAND, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=120,
+                              check=False, env=os.environ | environment)  # fmt: skip
+
+    return run
+
+
+# ---- at once --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "question", [["--help"], ["--cfg", "job"], ["preset=maml", "--cfg", "job"], ["--info", "config"]]
+)
+def test_questions_are_answered_without_torch(question, sandbox):
+    found = sandbox(*question, PYTHONPROFILEIMPORTTIME="1")
+    assert found.returncode == 0, found.stderr[-2000:]
+    imported = {line.split("|")[-1].strip() for line in found.stderr.splitlines() if line.startswith("import time:")}
+    assert "hydra" in imported
+    assert not {name for name in imported if name.split(".")[0] in ("torch", "sklearn", "wandb", "scipy", "matplotlib")}
+    assert "self_distillation" in found.stdout or "sinusoid" in found.stdout
+
+
+# ---- runs -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_names_its_folder(sandbox, tmp_path):
+    found = sandbox(*TINY, "label=tiny")
+    assert found.returncode == 0, found.stderr
+    folder = tmp_path / found.stdout.split()[-1]
+    assert folder.parent == tmp_path / "runs"
+    assert json.loads((folder / "about.json").read_text())["overrides"] == [*TINY, "label=tiny"]
+    [manifest] = (tmp_path / "runs" / "launches").glob("*.jsonl")
+    assert json.loads(manifest.read_text())["folder"] == str(folder)
+    assert {path.name for path in tmp_path.iterdir()} == {"runs"}
+
+
+def test_a_run_that_nobody_named_is_called_by_its_preset_and_task(sandbox):
+    assert "self_adaptive-quadratic-" in sandbox("preset=self_adaptive", *TINY).stdout
+
+
+def test_an_editor_of_two_new_files_runs(sandbox, tmp_path):
+    """A class and its yaml, in any folder on the path; nothing is registered."""
+    (tmp_path / "mine.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from sandbox.core.edit import Edit\n"
+        "from sandbox.core.protocols import Needs\n"
+        "@dataclass(frozen=True)\n"
+        "class Halves:\n"
+        "    by: float = 2.0\n"
+        "    @property\n"
+        "    def needs(self):\n"
+        "        return Needs(edits=('rule/lr',), reads=('rule/lr',))\n"
+        "    def init(self, edited):\n"
+        "        return {}\n"
+        "    def ask(self, psi, seen):\n"
+        "        return Edit({'rule/lr': seen.visible['rule/lr'] / self.by}), psi\n"
+    )
+    (tmp_path / "conf" / "meta_learner").mkdir(parents=True)
+    (tmp_path / "conf" / "meta_learner" / "halves.yaml").write_text("# Halves.\n_target_: mine.Halves\nby: 4.0\n")
+    mine = ["meta_learner=halves" if word == "meta_learner=none" else word for word in TINY]
+    found = sandbox("--config-dir", "conf", *mine, "rule.lr=0.16", PYTHONPATH=str(tmp_path))
+    assert found.returncode == 0, found.stderr
+    last = json.loads((tmp_path / found.stdout.split()[-1] / "lineage.jsonl").read_text().splitlines()[-1])
+    assert last["verdict"] == ["accepted", "accepted"]
+    assert last["edit"]["rule/lr"]["value"] == pytest.approx([0.01, 0.01])
+
+
+# ---- mistakes -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("mistake", "said"),
+    [
+        (["preset=mamll"], ["no preset called 'mamll'", "Did you mean 'maml'?"]),
+        (["rule=sdg"], ["no rule called 'sdg'", "Did you mean 'sgd'?"]),
+        (["-m", "task=sinusoid,quadratik"], ["no task called 'quadratik'", "Did you mean 'quadratic'?"]),
+        (["experiment=first_light/fixd"], ["no experiment called 'first_light/fixd'", "'first_light/fixed'?"]),
+        (["rule.lr=fast"], ["expected float at rule.lr; got 'fast'"]),
+        (["stepz=3"], ["stepz"]),
+        (["+stepz=3"], ["expected a known key; got 'stepz'. Did you mean 'steps'?"]),
+        (["+rule.lrr=3"], ["expected a field of SGD at rule; got 'lrr'. Did you mean 'lr'?"]),
+        (["steps=0"], ["expected a positive whole number at steps; got 0. Set steps=1 or more."]),
+        (["steps=two"], ["expected a positive whole number at steps; got 'two'"]),
+        (["rule.lr=1e20"], ["expected finite losses and weights; got NaN or infinity by inner step", "seeds [0, 1]",
+                            "lower its learning rate"]),
+        (["horizon=1", "above=[{meta_learner:{_target_:sandbox.meta_learner.none.Nothing},"
+          "gate:{_target_:sandbox.gate.always.Always},horizon:1}]"], ["a horizon of 2 or more at level 2; got 1."]),
+        (["~gate"], ["expected a configuration with 'gate'; got none."]),
+        (["faults=ignore"], ["at level 1.faults; got 'ignore'"]),
+        (["model._target_=torch.nn.Linearr"], ["an importable class at model._target_; got 'torch.nn.Linearr'"]),
+    ],
+    ids=lambda value: value[-1][:40] if isinstance(value, list) else None,
+)  # fmt: skip
+def test_a_mistake_is_told(mistake, said, sandbox, tmp_path):
+    tiny = [word for word in TINY if word.split("=")[0] not in {word.split("=")[0] for word in mistake}]
+    found = sandbox(*mistake, *tiny, "steps=40") if "rule.lr=1e20" in mistake else sandbox(*mistake, *tiny)
+    assert found.returncode not in (0, 130)
+    assert "Traceback" not in found.stdout + found.stderr
+    assert not [words for words in said if words not in found.stderr], found.stderr
+
+
+def test_an_edit_outside_the_allow_list_is_told(sandbox):
+    found = sandbox("meta_learner=meta_gradient", "allow=[rule/lr]", *(word for word in TINY if "meta_l" not in word))
+    assert found.returncode == 2
+    assert (
+        "expected edits within the level's allow-list ['rule/lr']; got a meta-learner that asks for ['init']"
+        in found.stderr
+    )
+    assert "Widen `allow`, or narrow `meta_learner.edits`." in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_one_failed_run_of_a_sweep_leaves_the_others(sandbox, tmp_path):
+    found = sandbox("-m", "rule.lr=0.1,1e20", *TINY, "steps=40", "label=swept")
+    assert found.returncode == 2
+    assert "swept: expected finite losses" in found.stderr
+    states = [json.loads(path.read_text())["state"] for path in tmp_path.glob("runs/swept-*/status.json")]
+    assert sorted(states) == ["failed", "finished"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [(["replay"], "expected a run folder; got nothing"), (["replay", "nowhere"], "expected a run folder"),
+     (["report", "nowhere"], "expected"), (["check", "gate=beter"], "no gate called 'beter'. Did you mean 'better'?")],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)  # fmt: skip
+def test_a_mistake_after_a_command_is_told(arguments, said, sandbox):
+    found = sandbox(*arguments)
+    assert found.returncode == 2
+    assert said in found.stderr
+    assert "Traceback" not in found.stderr

@@ -1,0 +1,124 @@
+"""Every member that lies in conf/ builds from its file, lives a small run through the whole house, and replays."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from sandbox import archive, experiment
+from sandbox.config import build
+from sandbox.launch import composed
+
+CONF = Path(__file__).parents[1] / "conf"
+WINGS = ("task", "model", "rule", "meta_learner", "gate", "engine", "meter", "tracker")
+LISTS = ("meter", "tracker")
+SMALL = {"train": 60, "practice": 20, "gate": 20, "batch": 16, "tasks": 3, "every": 1, "probes": 2, "partitions": 2}
+PLAIN = {"task": "sinusoid", "rule": "sgd", "meta_learner": "none", "gate": "always", "meter": "[]", "tracker": "[jsonl]",
+         "seeds": "2", "steps": "2", "horizon": "2", "rule.lr": "0.001"}  # fmt: skip
+
+# What a member needs around it, where the plain run won't do.
+DIGITS = {"task": "noisy_digits", "rule": "self_distillation", "rule.lr": "0.1"}
+AROUND = {
+    "model/mlp": {"model.hidden": "[5]"},
+    "model/vector": {"task": "quadratic"},
+    "rule/self_distillation": DIGITS,
+    "rule/optimizer": {"engine": "higher", "lifetime": "episodic"},
+    "meta_learner/meta_gradient": {"lifetime": "episodic"},
+    "meta_learner/reflective": DIGITS,
+    "meta_learner/yoked": DIGITS,
+    "gate/better": {"meta_learner": "self_adaptive"},
+    "gate/paired_t": {"meta_learner": "self_adaptive"},
+    "meter/alignment": DIGITS | {"meta_learner": "reflective"},
+    "meter/merge": DIGITS | {"meta_learner": "reflective"},
+}
+
+
+def members(group: str) -> list[str]:
+    return [str(path.relative_to(CONF / group).with_suffix("")) for path in sorted((CONF / group).rglob("*.yaml"))]
+
+
+compose = cache(composed)
+
+
+def shrunk(config: dict[str, Any], runs: Path) -> dict[str, Any]:
+    """The same run, small enough for a test."""
+    small = {"seeds": 2, "steps": 2, "horizon": 2, "tasks": min(2, config["tasks"]), "runs": str(runs)}
+    meters = {name: _less(node) for name, node in (config.get("meter") or {}).items()}
+    return config | small | {"task": _less(config["task"]), "meter": meters}
+
+
+def _less(node: dict[str, Any]) -> dict[str, Any]:
+    return node | {key: value for key, value in SMALL.items() if key in node}
+
+
+def lived(config: dict[str, Any]) -> list[archive.Line]:
+    """The lines of a run that finished, with a finite loss at every step."""
+    folder = experiment.perform(config)
+    assert json.loads((folder / "status.json").read_text())["state"] == "finished"
+    lines = archive.read(folder)
+    assert [line["step"] for line in lines] == [0, 1, 2]
+    assert all(isinstance(own, float) for line in lines[1:] for own in line["own"])
+    assert experiment.replay(folder) == len(lines)
+    return lines
+
+
+# ---- members --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("member", [f"{wing}/{name}" for wing in WINGS for name in members(wing)])
+def test_a_member_lives_a_small_run(member, tmp_path):
+    wing, _, name = member.partition("/")
+    chosen = {
+        wing: f"[jsonl,{name}]" if wing == "tracker" and name != "jsonl" else f"[{name}]" if wing in LISTS else name
+    }
+    words = PLAIN | AROUND.get(member, {}) | chosen
+    config = shrunk(compose(tuple(f"{key}={value}" for key, value in words.items())), tmp_path)
+    lines = lived(config)
+    node = config[wing][name] if wing in LISTS else config[wing]
+    file = OmegaConf.load(CONF / wing / f"{name}.yaml")
+    assert node["_target_"] == file["_target_"]
+    if wing == "meter":
+        assert all(line["readings"] for line in lines)
+        assert all(isinstance(value, float) for values in lines[-1]["readings"].values() for value in values)
+
+
+@pytest.mark.parametrize("member", [f"{wing}/{name}" for wing in ("rule", "gate", "engine") for name in members(wing)])
+def test_a_member_builds_from_its_file_alone(member):
+    wing, _, name = member.partition("/")
+    node = OmegaConf.to_container(OmegaConf.load(CONF / wing / f"{name}.yaml"))
+    assert build(node, wing) == build({"_target_": node["_target_"]}, wing)  # type: ignore[arg-type, index, call-overload]
+
+
+# ---- presets and experiments ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("named", [f"{group}={name}" for group in ("preset", "experiment") for name in members(group)])
+def test_what_has_a_name_builds_as_it_is_and_lives_a_small_run(named, tmp_path):
+    config = compose((named,))
+    experiment.build_loop(config)
+    assert set(config["tracker"]) == {"jsonl", "checkpoint", "wandb"}
+    lived(shrunk(config, tmp_path) | {"tracker": {"jsonl": config["tracker"]["jsonl"]}})
+
+
+@pytest.mark.parametrize("name", members("experiment"))
+def test_an_experiment_asks_its_question_and_names_its_command(name):
+    first = (CONF / "experiment" / f"{name}.yaml").read_text().splitlines()[1]
+    assert "? " in first or first.startswith("# Null: ")
+    assert first.endswith(f"Run: sandbox experiment={name}")
+
+
+def yoked() -> list[str]:
+    return [name for name in members("experiment") if "yoked" in (CONF / "experiment" / f"{name}.yaml").read_text()]
+
+
+@pytest.mark.parametrize("name", yoked())
+def test_a_control_lives_by_the_run_that_it_names(name):
+    control = compose((f"experiment={name}",))
+    of, source = control["meta_learner"]["of"], control["meta_learner"]["source"]
+    intact = compose((f"experiment={Path(name).parent / source}",))
+    assert experiment.identity(control | {"meta_learner": of}) == experiment.identity(intact)
