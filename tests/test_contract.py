@@ -18,8 +18,8 @@ CONF = Path(__file__).parents[1] / "conf"
 WINGS = ("task", "model", "rule", "meta_learner", "gate", "engine", "meter", "tracker")
 LISTS = ("meter", "tracker")
 SMALL = {"train": 60, "practice": 20, "gate": 20, "batch": 16, "tasks": 3, "every": 1, "probes": 2, "partitions": 2}
-PLAIN = {"task": "sinusoid", "rule": "sgd", "meta_learner": "none", "gate": "always", "meter": "[]", "tracker": "[jsonl]",
-         "seeds": "2", "steps": "2", "horizon": "2", "rule.lr": "0.001"}  # fmt: skip
+PLAIN = {"task": "sinusoid", "rule": "sgd", "rule.lr": "0.001", "meta_learner": "none", "gate": "always",
+         "meter": "[]", "tracker": "[jsonl]"}  # fmt: skip
 
 # What a member needs around it, where the plain run won't do.
 DIGITS = {"task": "noisy_digits", "rule": "self_distillation", "rule.lr": "0.1"}
