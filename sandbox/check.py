@@ -170,13 +170,10 @@ def table(shares: Mapping[str, Mapping[int, tuple[Share, Share]]], named: str, r
 
 
 def _interval(share: Share) -> str:
-    return "{:.3f} \\[{:.3f}, {:.3f}]".format(
-        share.accepts / share.n, *share.interval
-    )  # \\[: else rich takes it for markup
+    low, high = share.interval
+    return rf"{share.accepts / share.n:.3f} \[{low:.3f}, {high:.3f}]"  # a bare bracket would be markup
 
 
 def _stated(edits: Share, runs: Share) -> str:
-    stated = [
-        f"{share.level:g} {unit}" for share, unit in ((edits, "an edit"), (runs, "a run")) if share.level is not None
-    ]
-    return ", ".join(stated)
+    parts = ((edits.level, "an edit"), (runs.level, "a run"))
+    return ", ".join(f"{level:g} {unit}" for level, unit in parts if level is not None)
