@@ -18,6 +18,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from sandbox.core.error import ConfigError, SandboxError, did_you_mean
 
+OLD = hydra.__version__ < "1.4"
+BASE: dict[str, Any] = {"version_base": None} if OLD else {}  # 1.3 asks for it, 1.4 warns of it
 MANIFEST = "SANDBOX_LAUNCH"  # environment variable: the manifest that jobs of this launch write to
 QUIET = ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i", "--version", "--shell-completion", "-sc")
 
@@ -69,18 +71,24 @@ def _label() -> str:
     return f"{choices['preset']}-{choices['task']}"
 
 
-OmegaConf.register_new_resolver("label", _label, replace=True)
+def _know_label() -> None:
+    register = "register_new_resolver" if OLD else "register_resolver"  # 1.4 renames it
+    getattr(OmegaConf, register)("label", _label, replace=True)
 
 
-@hydra.main(version_base=None, config_path="pkg://sandbox.conf", config_name="config")
+_know_label()
+
+
+@hydra.main(**BASE, config_path="pkg://sandbox.conf", config_name="config")
 def _job(composed: DictConfig) -> None:
     """One job, in whatever process the launcher gives it."""
     from sandbox.experiment import folder_of, perform
 
-    OmegaConf.register_new_resolver("label", _label, replace=True)
+    _know_label()  # in a worker too
     config: dict[str, Any] = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     config["runs"] = str(Path(config["runs"]).resolve())
-    job = OmegaConf.select(HydraConfig.get(), "job.num", throw_on_missing=False) or 0
+    launched = HydraConfig.get().job
+    job = 0 if OmegaConf.is_missing(launched, "num") else launched.num
     entry = {"job": job, "label": config["label"], "steps": config["steps"]}
     try:
         folder = folder_of(config)
@@ -100,7 +108,7 @@ def misspelt(arguments: Sequence[str]) -> str:
     looked for elsewhere too."""
     if any(word.startswith(("--config-dir", "-cd", "hydra.searchpath")) for word in arguments):
         return ""
-    with initialize_config_module("sandbox.conf", version_base=None):
+    with initialize_config_module("sandbox.conf", **BASE):
         loader = GlobalHydra.instance().config_loader()
         groups = {name for name in loader.get_group_options("", results_filter=None) if "." not in name}
         for argument in arguments:
@@ -132,7 +140,7 @@ def _tell(message: str, code: int = 2) -> int:
 
 def composed(overrides: Sequence[str]) -> dict[str, Any]:
     """The configuration that these overrides compose, outside a Hydra job."""
-    with initialize_config_module("sandbox.conf", version_base=None):
+    with initialize_config_module("sandbox.conf", **BASE):
         return OmegaConf.to_container(compose("config", [*overrides, "label=check"]), resolve=True)  # type: ignore[return-value]
 
 

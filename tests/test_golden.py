@@ -11,8 +11,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_module
-from omegaconf import OmegaConf
+
+from sandbox.archive import read
+from sandbox.experiment import perform
+from sandbox.launch import composed
 
 CONF = Path(__file__).parent.parent / "conf"
 GOLDEN = Path(__file__).with_name("golden.json")
@@ -20,18 +22,12 @@ RUNS = [f"preset={path.stem}" for path in sorted(CONF.glob("preset/*.yaml"))] + 
     f"experiment={path.relative_to(CONF / 'experiment').with_suffix('')}"
     for path in sorted(CONF.glob("experiment/**/*.yaml"))
 ]
-SMALL = ["seeds=2", "steps=3", "tracker=jsonl", "label=golden"]
+SMALL = ["seeds=2", "steps=3", "tracker=jsonl"]
 
 
 def final(choice: str, runs: Path) -> dict[str, list[float]]:
     """The own losses and readings of the last step."""
-    from sandbox.archive import read
-    from sandbox.experiment import perform
-
-    with initialize_config_module("sandbox.conf", version_base=None):
-        composed = compose("config", [choice, *SMALL, f"runs={runs}"])
-        config = OmegaConf.to_container(composed, resolve=True)
-    line = read(perform(config))[-1]
+    line = read(perform(composed([choice, *SMALL, f"runs={runs}"])))[-1]
     return {"own": line["own"], **line["readings"]}
 
 

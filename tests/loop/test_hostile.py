@@ -12,7 +12,7 @@ import torch
 from sandbox.core.edit import Edit
 from sandbox.core.error import EditError
 from sandbox.core.protocols import Needs
-from sandbox.core.record import ACCEPTED, NO_EDIT, REFUSED, REJECTED, ROLLED_BACK
+from sandbox.core.record import ACCEPTED, REFUSED, REJECTED, ROLLED_BACK
 from sandbox.gate.better import Better
 from sandbox.gate.paired_t import PairedT
 
@@ -117,21 +117,30 @@ def test_a_malformed_edit_stops_a_run_that_trusts_its_editor(attack, hostile, lo
         lived(loop(sines(), hostile(attack)))
 
 
-def test_nothing_global_is_touched(hostile, loop, sines, lived, same, outside):
-    def meddles(psi, seen):
-        random.seed(0)
-        np.random.seed(0)
-        torch.manual_seed(0)
-        torch.set_grad_enabled(False)
-        torch.set_default_dtype(torch.float16)
-        torch.set_num_threads(torch.get_num_threads() + 1)
-        return Edit(), psi
+def meddles(psi, seen):
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
+    torch.set_grad_enabled(not torch.is_grad_enabled())
+    torch.set_default_dtype(torch.float16)
+    torch.set_num_threads(torch.get_num_threads() + 1)
+    return lower(psi, seen)
 
+
+def test_nothing_global_is_touched(hostile, loop, sines, lived, same, outside):
     before = outside()
     meddled = lived(loop(sines(), hostile(meddles)))
     assert outside() == before
-    assert all(record.verdict == [NO_EDIT] * 4 for record in meddled)
-    assert same(meddled[-1].state, lived(loop(sines()))[-1].state, "params")
+    assert same(meddled[-1].state, lived(loop(sines(), hostile(lower)))[-1].state, "params", "rule")
+
+
+def test_what_comes_after_asking_finds_nothing_touched(hostile, loop, sines, lived, outside, monkeypatch):
+    found = []
+    decide = Better.decide
+    monkeypatch.setattr(Better, "decide", lambda *given: found.append(outside()) or decide(*given))
+    before = outside()
+    lived(loop(sines(), hostile(meddles), Better()), steps=1)
+    assert found == [before] * 4
 
 
 def test_an_edit_brings_no_graph_of_its_own(hostile, loop, sines, lived):

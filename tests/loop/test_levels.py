@@ -78,18 +78,21 @@ def test_hypergradient_descent_lives_baydin_s_course(loop, bowl):
     assert records[-1].state.rule["lr"] > 0.2
 
 
-def test_the_hypergradient_of_level_two_is_the_central_difference(loop, bowl, watches):
-    """P after two reflective steps, by the learning rate of level 1 at their start."""
+@pytest.mark.parametrize("horizon", [2, 3])
+def test_the_hypergradient_of_level_two_is_the_central_difference(horizon, loop, bowl, watches):
+    """P after some reflective steps, by the learning rate of level 1 at their start. Of three, the second edit depends
+    on the first through a hypergradient, so that a graph dropped there shows."""
 
     def process(meta_lr: float) -> Tensor:
         made = loop(bowl(SGD(lr=0.1)), hypergradient_descent(lr=meta_lr), horizon=1)
-        state = list(made.run([3, 4], 2))[-1].state
+        state = list(made.run([3, 4], horizon))[-1].state
         return made.engine.scores(made.world, state, "practice", "life").mean(dim=1)
 
     watching = watches(META_LR)
-    made = loop(bowl(SGD(lr=0.1)), hypergradient_descent(lr=0.01), horizon=1, above=(Level(watching, Always(), 2),))
-    records = list(made.run([3, 4], 1))
-    assert [(record.level, record.step, record.t) for record in records] == [(2, 0, 0), (1, 1, 1), (1, 2, 2), (2, 1, 2)]
+    above = (Level(watching, Always(), horizon),)
+    records = list(loop(bowl(SGD(lr=0.1)), hypergradient_descent(lr=0.01), horizon=1, above=above).run([3, 4], 1))
+    inner = [(1, step, step) for step in range(1, horizon + 1)]
+    assert [(record.level, record.step, record.t) for record in records] == [(2, 0, 0), *inner, (2, 1, horizon)]
     difference = (process(0.01 + 1e-6) - process(0.01 - 1e-6)) / 2e-6
     assert difference.abs().min() > 0.01
     torch.testing.assert_close(torch.stack(watching.found), difference, rtol=1e-7, atol=0)

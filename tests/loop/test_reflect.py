@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -16,6 +17,7 @@ from sandbox.core.error import ConfigError, LifeError
 from sandbox.core.protocols import Level, Needs
 from sandbox.core.record import ACCEPTED, NO_EDIT, REFUSED, REJECTED, ROLLED_BACK
 from sandbox.core.state import SLOTS, choose_seeds, leaves
+from sandbox.engine.functional import Functional
 from sandbox.gate.always import Always
 from sandbox.gate.better import Better
 from sandbox.gate.paired_t import PairedT
@@ -88,6 +90,15 @@ def test_a_seed_that_its_edits_have_killed_for_good_stays_where_it_last_lived(lo
     assert torch.equal(records[-1].state.params["w"][1], records[2].state.params["w"][1])
 
 
+def test_an_edit_refused_in_between_hides_no_deadly_one(loop, bowl, plays, lived):
+    """The edit of step 1 kills in the second life after it; what is asked meanwhile is refused."""
+    played = course(4, 2, dtype=torch.float32, s1_1=1e4, s2_1=torch.nan)
+    records = lived(loop(bowl(dtype="float32"), plays, course=played), seeds=2)
+    assert [record.verdict[1] for record in records[1:]] == [ACCEPTED, REFUSED, ROLLED_BACK, ACCEPTED]
+    assert torch.equal(records[3].state.params["w"][1], records[1].state.params["w"][1])
+    assert records[3].state.rule["lr"].tolist() == pytest.approx([0.01, 0.01])
+
+
 def test_a_rule_that_diverges_by_itself_is_no_edit_s_fault(loop, sines, lived):
     with pytest.raises(LifeError, match=r"seeds \[5, 6\] with no edit to roll back"):
         lived(loop(sines(SGD(lr=1e30), dtype="float32")), seeds=[5, 6])
@@ -135,8 +146,18 @@ def test_a_meter_never_shifts_a_run(loop, sines, lived):
     assert all("meddling/process" in record.readings for record in read)
 
 
-def test_a_run_leaves_nothing_global_behind(loop, sines, lived, outside):
+def test_a_run_leaves_nothing_global_behind(loop, sines, lived, outside, monkeypatch):
+    update = SGD.update
+
+    def careless(self, phi, params, grads, slots):
+        random.seed(0)
+        np.random.seed(0)
+        torch.manual_seed(0)
+        torch.set_num_threads(torch.get_num_threads() + 1)
+        return update(self, phi, params, grads, slots)
+
     before = outside()
+    monkeypatch.setattr(SGD, "update", careless)
     lived(loop(sines(), MetaGradient(edits=(LR,)), Better(), meters=(Meddling(),)))
     assert outside() == before
 
@@ -164,6 +185,51 @@ def test_an_anchor_is_logged_at_each_judged_step_and_never_acts(loop, sines, pla
     assert watched[3].anchor[1] == f"{REFUSED}: its trial was not finite"
     assert watched[4].verdict[1] == ROLLED_BACK
     assert watched[4].anchor[1] == ""
+
+
+# ---- trials ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gate", [Better(), PairedT(trials=3)])
+def test_an_edit_that_changes_nothing_is_a_draw(gate, loop, sines, scripted, lived):
+    """Incumbent and candidate live the same batches, so every difference is exactly 0."""
+    same = scripted(lambda psi, seen: (Edit({LR: seen.visible[LR]}), psi))
+    for record in lived(loop(sines(tasks=2), same, gate))[1:]:
+        assert record.verdict == [REJECTED] * 4
+        for why in record.why:
+            if isinstance(gate, PairedT):
+                assert why.startswith("t 0.00, p 0.5 ")
+            else:
+                before, after = why.removesuffix(" before").split(" after, ")
+                assert before == after
+
+
+def test_an_editor_keeps_its_memory_whatever_the_verdict(loop, sines, scripted, lived):
+    def counts(psi, seen):
+        return Edit({LR: seen.visible[LR] * 100}), {"asked": psi["asked"] + 1}
+
+    editor = scripted(counts, psi={"asked": torch.zeros((), dtype=torch.float64)})
+    records = lived(loop(sines(), editor, Better()))
+    assert {word for record in records[1:] for word in record.verdict} <= {REJECTED, REFUSED}
+    assert records[-1].state.meta["1"]["asked"].tolist() == [4] * 4
+    assert records[-1].state.rule["lr"].tolist() == [0.01] * 4
+
+
+def test_streams_nest_by_name_so_that_a_trial_within_a_trial_repeats_no_noise(loop, sines, scripted, monkeypatch):
+    streams: list[str] = []
+    unroll = Functional.unroll
+
+    def listening(self, world, state, steps, stream, tape):
+        streams.append(stream)
+        return unroll(self, world, state, steps, stream, tape)
+
+    monkeypatch.setattr(Functional, "unroll", listening)
+    same = scripted(lambda psi, seen: (Edit({LR: seen.visible[LR]}), psi))
+    list(loop(sines(), same, Better(), above=(Level(same, Better(), 2),)).run([0], 1))
+    trial = "life/1/trial/2/0"
+    once = {"life": 2, "life/1/trial/1/0": 2, "life/2/trial/1/0": 2}  # what both live is lived twice
+    within = {trial: 4, f"{trial}/1/trial/1/0": 4, f"{trial}/2/trial/1/0": 4}
+    assert Counter(streams) == once | within
 
 
 # ---- lives ----------------------------------------------------------------------------------------------------------
