@@ -157,23 +157,23 @@ def verdict(edits: Share, runs: Share) -> str:
 
 def table(shares: Mapping[str, Mapping[int, tuple[Share, Share]]], named: str, runs: int) -> Table:
     """One line a gate and number of edits; the configured gate is marked."""
-    drawn = Table(title=f"False accepts of edits that change nothing, {runs} runs", box=SIMPLE_HEAD)
-    for column in ("gate", "edits", "share of edits", "share of runs", "stated", "verdict"):
-        drawn.add_column(column)
+    drawn = Table(title=f"False accepts of edits that change nothing, {runs} runs", box=SIMPLE_HEAD, padding=0)
+    for column in ("gate", "edits", "share of edits", "share of runs", "verdict"):
+        drawn.add_column(column, no_wrap=column.startswith("share"))
     for name, by_edits in shares.items():
-        label = f"[bold]▸ {name}[/]" if name == named else f"  {name}"
+        label = f"[bold]▸ {name}[/]" if name == named else name
         for edits, pair in by_edits.items():
-            drawn.add_row(label, str(edits), *map(_interval, pair), _stated(*pair), verdict(*pair),
-                          end_section=edits == max(by_edits))  # fmt: skip
+            drawn.add_row(label, str(edits), *map(_interval, pair), _verdict(*pair), end_section=edits == max(by_edits))
             label = ""
     return drawn
 
 
 def _interval(share: Share) -> str:
-    low, high = share.interval
-    return rf"{share.accepts / share.n:.3f} \[{low:.3f}, {high:.3f}]"  # a bare bracket would be markup
+    at, low, high = (f"{x:.3f}".removeprefix("0") for x in (share.accepts / share.n, *share.interval))
+    return rf"{at} \[{low}, {high}]"  # a bare bracket would be markup
 
 
-def _stated(edits: Share, runs: Share) -> str:
-    parts = ((edits.level, "an edit"), (runs.level, "a run"))
-    return ", ".join(f"{level:g} {unit}" for level, unit in parts if level is not None)
+def _verdict(edits: Share, runs: Share) -> str:
+    """In words, with the level that it is about."""
+    stated = [f"{share.level:g} {unit}" for share, unit in ((edits, "an edit"), (runs, "a run")) if share.level]
+    return f"{verdict(edits, runs)}: {', '.join(stated)}" if stated else verdict(edits, runs)

@@ -158,7 +158,7 @@ def test_the_command_says_whether_the_configured_gate_holds(gate, code, monkeypa
     assert marked.split()[1:3] == [gate, "3"]
     assert ("holds" if code == 0 else "FAILS: states no level") in marked
     [always] = [line for line in printed.splitlines() if " always " in line]
-    assert " ".join(always.split()).count("1.000 [0.735, 1.000] 1.000 [0.398, 1.000]")  # of 12 edits, of 4 runs
+    assert " ".join(always.split()).count("1.000 [.735, 1.000] 1.000 [.398, 1.000]")  # of 12 edits, of 4 runs
     assert "every accept is false" in printed.replace("\n", " ")
 
 
