@@ -49,10 +49,10 @@ def build_loop(config: Config) -> Loop:
     if missing:
         raise ConfigError(explain(expected=f"a configuration with '{missing[0]}'", got="none",
                                   do=f"Choose or set it: {missing[0]}=…"))  # fmt: skip
-    for key in COUNTS:
-        if not isinstance(config[key], int) or config[key] < 1:
-            raise ConfigError(explain(expected=f"a positive whole number at {key}", got=repr(config[key]),
-                                      do=f"Set {key}=1 or more."))  # fmt: skip
+    for key, least in {"seed": 0, **dict.fromkeys(COUNTS, 1)}.items():
+        if type(config[key]) is not int or config[key] < least:
+            raise ConfigError(explain(expected=f"a whole number of {least} or more at {key}", got=repr(config[key]),
+                                      do=f"Set {key}={least}, say."))  # fmt: skip
     task = build(config["task"], "task")
     world = World(task, build_model(config["model"], task), build(config["rule"], "rule"), config["tasks"])
     first = {key: config[key] for key in ("meta_learner", "gate", "horizon", "lifetime", "allow", "anchor", "faults")}
@@ -78,6 +78,12 @@ def chosen(config: Config, group: str) -> list[tuple[str, Mapping[str, Any]]]:
     return [(f"{group}.{name}", node) for name, node in members if "_target_" in node]
 
 
+def _source(config: Config) -> Config:
+    """The run that a yoked one lives by: its own configuration with the meta-learner that it stands in for."""
+    yoked = config["meta_learner"]
+    return config | {"meta_learner": yoked["of"], "label": yoked["source"]}
+
+
 def seeds_of(config: Config) -> list[int]:
     """The seeds of a run: `seeds` of them from `seed`."""
     return list(range(config["seed"], config["seed"] + config["seeds"]))
@@ -89,8 +95,12 @@ def prepare(config: Config) -> Loop:
     yoked = loop.levels[0].meta_learner
     if not isinstance(yoked, Yoked):
         return loop
-    source = config | {"meta_learner": config["meta_learner"]["of"], "label": yoked.source}
-    folder = perform(source)
+    if config["above"] or config["seeds"] < 2 or not yoked.needs.edits:
+        raise ConfigError(explain(
+            expected="a yoked control of one level, of two seeds or more, of a meta-learner that edits",
+            got=f"{1 + len(config['above'])} levels, {config['seeds']} seeds, edits of {list(yoked.needs.edits)}",
+            do="Raise seeds, leave out `above`, or name another meta-learner at meta_learner.of."))  # fmt: skip
+    folder = perform(_source(config))
     state = loop.start(seeds_of(config)).state
     start = {path: leaves(state, path)[path] for path in expand(state, yoked.needs.edits)}
     course = yoked.arrange(archive.course(archive.read(folder), start))
@@ -103,6 +113,8 @@ def prepare(config: Config) -> Loop:
 def identity(config: Config) -> str:
     """The hash of what a run is."""
     kept = {key: value for key, value in config.items() if key not in COSMETIC}
+    kept["meter"] = chosen(config, "meter")
+    kept["meta_learner"] = {key: value for key, value in config["meta_learner"].items() if key != "source"}
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:10]
 
 
@@ -125,12 +137,10 @@ def perform(config: Config, overrides: Sequence[str] = ()) -> Path:
             return folder
         torch.set_num_threads(config["threads"])
         archive.write_whole(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode())
-        described = about(identity(config), overrides)
-        archive.write_whole(folder / "about.json", json.dumps(described, indent=1).encode())
         began = time.monotonic()
         note = partial(_note, folder, steps=config["steps"], began=began)
         try:
-            _live(config, folder, trackers, note)
+            _live(config, folder, trackers, overrides, note)
         except SandboxError as error:
             note("failed", error=str(error))
             raise
@@ -143,11 +153,14 @@ def perform(config: Config, overrides: Sequence[str] = ()) -> Path:
     return folder
 
 
-def _live(config: Config, folder: Path, starts: Sequence[Starts], note: Callable[..., None]) -> None:
+def _live(
+    config: Config, folder: Path, starts: Sequence[Starts], overrides: Sequence[str], note: Callable[..., None]
+) -> None:
     loop, seeds = prepare(config), seeds_of(config)
     resume = archive.load_checkpoint(folder, loop.start(seeds).state)
     done = resume[1] if resume else 0
     note("running", step=done)
+    _describe(folder, {"from_step": done, **about(identity(config), overrides)}, anew=not done)
     # The lineage first: a run killed between two trackers must not have a checkpoint that its lineage never reached.
     in_order = sorted(starts, key=lambda tracker: not isinstance(tracker, Jsonl))
     trackers = [tracker.start(folder, config, done) for tracker in in_order]
@@ -157,7 +170,7 @@ def _live(config: Config, folder: Path, starts: Sequence[Starts], note: Callable
         for record in loop.run(seeds, config["steps"], resume=resume):
             for tracker in trackers:
                 tracker.write(record)
-            if time.monotonic() - noted > 1:
+            if record.level == len(loop.levels) and time.monotonic() - noted > 1:
                 note("running", step=record.step)
                 noted = time.monotonic()
         finished = True
@@ -165,6 +178,13 @@ def _live(config: Config, folder: Path, starts: Sequence[Starts], note: Callable
         for tracker in trackers:
             tracker.close(finished=finished)
     note("finished", step=config["steps"])
+
+
+def _describe(folder: Path, described: dict[str, Any], *, anew: bool) -> None:
+    """`about.json` holds one entry for each time that the run was started or gone on with."""
+    path = folder / "about.json"
+    past = [] if anew or not path.exists() else json.loads(path.read_text())
+    archive.write_whole(path, json.dumps([*past, described], indent=1).encode())
 
 
 def _note(folder: Path, state: str, *, steps: int, began: float, **more: Any) -> None:
@@ -191,7 +211,7 @@ def _claimed(folder: Path) -> Iterator[None]:
 
 def replay(folder: Path) -> int:
     """Re-execute a run and compare every line with its lineage; returns how many agree, all of them. Raises
-    `LineageError` naming the first line and key that differ."""
+    `LineageError` naming the first line and key that differ, and for a lineage that is too long or too short."""
     if not (folder / "config.yaml").exists():
         raise LineageError(explain(expected="a run folder with config.yaml", got=str(folder),
                                    do="Name a folder under runs/."))  # fmt: skip
@@ -199,15 +219,23 @@ def replay(folder: Path) -> int:
     torch.set_num_threads(config["threads"])
     lines = archive.read(folder)
     records = prepare(config).run(seeds_of(config), config["steps"])
+    number = 0
     for number, line in enumerate(lines, start=1):
-        again = json.loads(archive.as_json(next(records)))
+        record = next(records, None)
+        if record is None:
+            raise LineageError(explain(expected=f"{number - 1} lines in {folder / archive.LINEAGE}",
+                                       got=str(len(lines)), do="Lines were added."))  # fmt: skip
+        again = json.loads(archive.as_json(record))
         for key in again.keys() | line.keys():
             if again.get(key) != line.get(key):
                 raise LineageError(explain(
                     expected=f"line {number} (step {line.get('step')}) of {folder / archive.LINEAGE} to replay",
                     got=f"another '{key}': {_short(line.get(key))} written, {_short(again.get(key))} replayed",
                     do="The line was changed, or code or versions differ from about.json."))  # fmt: skip
-    return len(lines)
+    if not lines or (_status(folder).get("state") == "finished" and next(records, None) is not None):
+        raise LineageError(explain(expected=f"the whole lineage of a finished run in {folder / archive.LINEAGE}",
+                                   got=f"{number} lines", do="Lines were taken away."))  # fmt: skip
+    return number
 
 
 def _short(value: Any) -> str:

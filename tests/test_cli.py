@@ -60,7 +60,7 @@ def test_a_run_names_its_folder(sandbox, tmp_path):
     assert found.returncode == 0, found.stderr
     folder = tmp_path / found.stdout.split()[-1]
     assert folder.parent == tmp_path / "runs"
-    assert json.loads((folder / "about.json").read_text())["overrides"] == [*TINY, "label=tiny"]
+    assert json.loads((folder / "about.json").read_text())[0]["overrides"] == [*TINY, "label=tiny"]
     [manifest] = (tmp_path / "runs" / "launches").glob("*.jsonl")
     assert json.loads(manifest.read_text())["folder"] == str(folder)
     assert {path.name for path in tmp_path.iterdir()} == {"runs"}
@@ -111,8 +111,8 @@ def test_an_editor_of_two_new_files_runs(sandbox, tmp_path):
         (["stepz=3"], ["stepz"]),
         (["+stepz=3"], ["expected a known key; got 'stepz'. Did you mean 'steps'?"]),
         (["+rule.lrr=3"], ["expected a field of SGD at rule; got 'lrr'. Did you mean 'lr'?"]),
-        (["steps=0"], ["expected a positive whole number at steps; got 0. Set steps=1 or more."]),
-        (["steps=two"], ["expected a positive whole number at steps; got 'two'"]),
+        (["steps=0"], ["expected a whole number of 1 or more at steps; got 0. Set steps=1 or more."]),
+        (["steps=two"], ["expected a whole number of 1 or more at steps; got 'two'"]),
         (["rule.lr=1e20"], ["expected finite losses and weights; got NaN or infinity by inner step", "seeds [0, 1]",
                             "lower its learning rate"]),
         (["horizon=1", "above=[{meta_learner:{_target_:sandbox.meta_learner.none.Nothing},"

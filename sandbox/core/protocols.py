@@ -21,9 +21,9 @@ from sandbox.core.record import Record
 from sandbox.core.state import State
 from sandbox.core.tree import Params as Params
 
-Split = Literal["train", "practice", "gate", "test", "audit"]
+Split = Literal["train", "practice", "gate", "test"]
 """train: inner steps. practice: what a meta-learner's hypergradients see. gate: what a gate scores. test: deployment,
-for meters. audit: tasks of another family. A split that a task does not name does not exist."""
+for meters. A split that a task does not name does not exist; held-out tasks are drawn apart (`Task.draw`)."""
 
 Objective = Literal["process", "calibrated", "human"]
 """process: P. calibrated: P after one fitted temperature. human: H. (A, the agent's own, is the rule's loss.)"""
@@ -194,8 +194,7 @@ class Gate(Protocol):
 
 @dataclass(frozen=True)
 class World:
-    """What does not change in a run. `tasks`: N. `per_lane`: slots (or paths) with a row per lane; the rest has a row
-    per seed."""
+    """What does not change in a run. `tasks`: N. `per_lane`: slots with a row per lane; the rest has one per seed."""
 
     task: Task
     model: Model

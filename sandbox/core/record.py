@@ -21,7 +21,7 @@ VERDICTS = (ACCEPTED, REJECTED, REFUSED, ROLLED_BACK, NO_EDIT)
 @dataclass(frozen=True)
 class Standing:
     """What the loop carries from one commit to the next: the state, the state to roll back to, and which seeds [S]
-    have an edit between the two."""
+    have had an edit accepted, so that `before` is a way back for them."""
 
     state: State
     before: State

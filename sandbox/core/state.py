@@ -7,7 +7,7 @@ and rolling back is keeping the old reference.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from hashlib import blake2b
 from typing import cast
@@ -85,9 +85,9 @@ def _put(node: Tree, names: list[str], value: Tree) -> Tree:
     return {**node, names[0]: _put(node[names[0]], names[1:], value)}
 
 
-def map_state(function: object, state: State) -> State:
+def map_state(function: Callable[[Tensor], Tensor], state: State) -> State:
     """`function` applied to every leaf of every slot."""
-    return replace(state, **{slot: tree_map(function, getattr(state, slot)) for slot in SLOTS})  # type: ignore[arg-type]
+    return replace(state, **{slot: tree_map(function, getattr(state, slot)) for slot in SLOTS})
 
 
 def detach(state: State) -> State:
@@ -103,12 +103,12 @@ def finite_seeds(state: State) -> Tensor:
     return good
 
 
-def choose_seeds(mask: Tensor, yes: State, no: State) -> State:
+def choose_seeds(mask: Tensor, yes: State, no: State, *, woven: bool = False) -> State:
     """Each seed's rows from `yes` where `mask` [S] holds, else from `no`; t and seeds are those of `yes`. By reference
-    where all agree."""
-    if bool(mask.all()):
+    where all agree, unless `woven`: then every leaf stays on the tape of both."""
+    if bool(mask.all()) and not woven:
         return yes
-    if not bool(mask.any()):
+    if not bool(mask.any()) and not woven:
         return replace(no, t=yes.t)
 
     def pick(a: Tensor, b: Tensor) -> Tensor:

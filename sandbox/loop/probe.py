@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from math import prod
 
 import torch
 
@@ -11,16 +11,14 @@ from sandbox.core.edit import covers
 from sandbox.core.protocols import Engine, Level, World
 from sandbox.core.record import Standing
 from sandbox.core.state import State
-
-if TYPE_CHECKING:
-    from sandbox.loop.reflect import Loop
+from sandbox.loop.lived import Lives
 
 
 @dataclass(frozen=True)
 class LoopProbe:
     """A window on a run: `state` now, `start` before any learning, `step` reflective steps lived."""
 
-    loop: Loop
+    loop: Lives
     state: State
     start: State
     step: int
@@ -38,27 +36,28 @@ class LoopProbe:
         return self.loop.levels[0]
 
     def adapted(self, world: World) -> tuple[State, State]:
-        """A life in `world` (the run's own, or with another number of tasks) before and after its horizon: the live
-        one where lives persist, else a fresh one on the fixed held-out probe tasks."""
-        top = len(self.loop.levels)
+        """A life in `world` (the run's own, or with another number of tasks) before and after its horizon, read from
+        now on at t = 0: the live one where lives persist, else a fresh one on the fixed held-out probe tasks."""
+        top, state = len(self.loop.levels), replace(self.state, t=0)
         if all(level.lifetime == "persistent" for level in self.loop.levels):
-            return self.engine.born(world, self.state), self.state
-        loop = replace(self.loop, world=world, meters=())
-        state = replace(self.state, t=0)
+            return self.engine.born(world, state), state
         fresh = self.engine.born(world, self.engine.draw(world, state, "probe", held_out=True))
-        lived = loop.live(top, _standing(fresh), 1, "probe", "off", "trial", held_out=True)
+        lived = self.loop.within(world).live(top, _standing(fresh), 1, "probe", "off", "trial", held_out=True)
         return fresh, lived.standing.state
 
     def reflect(self, state: State, outer: tuple[str, ...]) -> State:
-        """F: one reflective step of level 1 from `state`, its edit taken, everything on the tape. Where the edit
-        reaches nothing in `outer` it is left out: the map between `outer` and `params` is the same without it."""
+        """F: one reflective step of level 1 from `state`, its edit taken, everything on the tape. An edit that reaches
+        neither `outer` nor `params` is left out: the map between the two is the same without it."""
+        above = prod(level.horizon for level in self.loop.levels[1:])
+        step = self.step * above + 1
+        if self.level.course is not None:  # a yoked editor has nothing to live by after the end
+            step = min(step, *map(len, self.level.course.values()))
+        edits = self.level.meta_learner.needs.edits
+        reached = any(covers([part], path) or covers([path], part) for path in edits for part in (*outer, "params"))
         with torch.enable_grad():
-            if any(covers(outer, path) or covers([path], part) for path in self.level.meta_learner.needs.edits
-                   for part in outer):  # fmt: skip
-                return self.loop.reflect(
-                    1, _standing(state), self.step + 1, "probe", tape="full", mode="probe"
-                ).standing.state
-            return self.loop.live(1, _standing(state), self.step + 1, "probe", "full", "probe").standing.state
+            if reached:
+                return self.loop.reflect(1, _standing(state), step, "probe", tape="full", mode="probe").standing.state
+            return self.loop.live(1, _standing(state), step, "probe", "full", "probe").standing.state
 
 
 def _standing(state: State) -> Standing:

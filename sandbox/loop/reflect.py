@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -14,24 +13,13 @@ from sandbox.core.error import ConfigError, EditError, LifeError, explain
 from sandbox.core.protocols import Engine, Hears, Level, Meter, Seen, Tape, World
 from sandbox.core.random import untouched
 from sandbox.core.record import NO_EDIT, REFUSED, ROLLED_BACK, Record, Standing
-from sandbox.core.state import SLOTS, State, choose_seeds, detach, finite_seeds, leaves, put
-from sandbox.core.tree import choose, stack, to_rows, tree_map
+from sandbox.core.state import State, choose_seeds, detach, finite_seeds, leaves, put
+from sandbox.core.tree import stack, to_rows
 from sandbox.loop.describe import describe
 from sandbox.loop.judge import Judgement, judge
+from sandbox.loop.lived import Lived, Mode
 from sandbox.loop.probe import LoopProbe
 from sandbox.loop.serve import Asked, ask, edits_lanes, serve, tell, watch
-
-Mode = Literal["real", "trial", "probe"]
-"""real: recorded, rolled back where not finite. trial: judged but unrecorded. probe: edits taken unjudged."""
-
-
-@dataclass(frozen=True)
-class Lived:
-    """Where a life stands, its own losses [K, L], and the records of the reflective steps within."""
-
-    standing: Standing
-    own: Tensor
-    records: tuple[Record, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,33 +71,41 @@ class Loop:
             yield from (replace(record, standing=_off_tape(record.standing)) for record in lived.records[:-1])
             yield self._read(lived.records[-1], first.state, steps)
 
+    def within(self, world: World) -> Loop:
+        """The same loop in another world, unwatched."""
+        return replace(self, world=world, meters=())
+
     def live(self, n: int, standing: Standing, step: int, stream: str, tape: Tape, mode: Mode, *,
              held_out: bool = False) -> Lived:  # fmt: skip
         """One horizon of level `n`: inner steps for level 1, reflective steps of the level below for the others."""
         level, state = self.levels[n - 1], standing.state
         if level.lifetime == "episodic":
             state = self.engine.born(self.world, self.engine.draw(self.world, state, stream, held_out=held_out))
+            before = self.engine.born(
+                self.world, replace(standing.before, task=state.task)
+            )  # no way back to a past life
+            standing = replace(standing, state=state, before=before)
         if n == 1:
             state, own = self.engine.unroll(self.world, state, level.horizon, stream, tape)
             return Lived(replace(standing, state=state), own)
-        lived = Lived(replace(standing, state=state), torch.zeros(0))
+        lived = Lived(standing, torch.zeros(0))
         owns: list[Tensor] = []
         records: tuple[Record, ...] = ()
         for k in range(level.horizon):
             below = (step - 1) * level.horizon + k + 1
-            lived = self.reflect(n - 1, lived.standing, below, stream, tape=tape, mode=mode)
+            lived = self.reflect(n - 1, lived.standing, below, stream, tape=tape, mode=mode, held_out=held_out)
             owns.append(lived.own)
             records += lived.records
         return Lived(lived.standing, torch.cat(owns), records)
 
-    def reflect(self, n: int, standing: Standing, step: int, stream: str, *, tape: Tape = "off",
-                mode: Mode = "real") -> Lived:  # fmt: skip
+    def reflect(self, n: int, standing: Standing, step: int, stream: str, *, tape: Tape = "off", mode: Mode = "real",
+                held_out: bool = False) -> Lived:  # fmt: skip
         """One reflective step of level `n`, on the tape of the level above if there is one."""
         level, needs = self.levels[n - 1], self.levels[n - 1].meta_learner.needs
         begin, watched = watch(standing.state, needs, nested=tape != "off")
         own_tape: Tape = "off" if not needs.grads else "first_order" if needs.first_order else "full"
         taping: Tape = "full" if "full" in (tape, own_tape) else own_tape if tape == "off" else tape
-        lived = self.live(n, replace(standing, state=begin), step, stream, taping, mode)
+        lived = self.live(n, replace(standing, state=begin), step, stream, taping, mode, held_out=held_out)
         seen = serve(self.world, self.engine, level, n, lived.standing.state, lived.own, watched,
                      step=step, stream=stream, tape=tape)  # fmt: skip
         standing, own = lived.standing, lived.own
@@ -118,7 +114,7 @@ class Loop:
         lost = torch.zeros(len(standing.edited), dtype=torch.bool)
         if mode == "real":
             standing, lost = self._roll_back(n, standing, own, tape)
-        asked, fault = self._ask(level, n, standing.state, seen, tape)
+        asked, fault = self._ask(level, n, standing.state, seen, lost, tape)
         remembered = put(standing.state, {f"meta/{n}": asked.psi})
         allow = level.allow or needs.edits
         try:
@@ -132,7 +128,7 @@ class Loop:
         judgement = self._judge(level, n, remembered, candidate, taken, step, stream, mode)
         committed, _ = apply(judgement.state, asked.edit, allow=allow, frozen=~judgement.accepted)
         if asked.edit.set:
-            committed = self._tell(level, n, committed, judgement.accepted, tape)
+            committed = self._tell(level, n, committed, asked.wanted, judgement.accepted, tape)
         standing = Standing(
             committed,
             before=choose_seeds(judgement.accepted, judgement.state, standing.before),
@@ -143,19 +139,19 @@ class Loop:
         verdict = _verdict(judgement, asked, lost, fault)
         return Lived(standing, own, (*lived.records, describe(step, n, standing, own, asked, verdict)))
 
-    def _ask(self, level: Level, n: int, state: State, seen: Seen, tape: Tape) -> tuple[Asked, str]:
+    def _ask(self, level: Level, n: int, state: State, seen: Seen, lost: Tensor, tape: Tape) -> tuple[Asked, str]:
         try:
-            return ask(level, n, state, seen, tape=tape), ""
+            return ask(level, n, state, seen, lost, tape=tape), ""
         except EditError as error:
             if level.faults == "stop":
                 raise
             return Asked(Edit(), state.meta[str(n)], torch.zeros(state.seeds, dtype=torch.bool)), str(error)
 
-    def _tell(self, level: Level, n: int, state: State, accepted: Tensor, tape: Tape) -> State:
+    def _tell(self, level: Level, n: int, state: State, wanted: Tensor, accepted: Tensor, tape: Tape) -> State:
         if not isinstance(level.meta_learner, Hears):
             return state
         try:
-            return put(state, {f"meta/{n}": tell(level, level.meta_learner, n, state, accepted, tape=tape)})
+            return put(state, {f"meta/{n}": tell(level, level.meta_learner, n, state, wanted, accepted, tape=tape)})
         except EditError:
             if level.faults == "stop":
                 raise
@@ -175,7 +171,8 @@ class Loop:
         return judge(self.world, self.engine, level, n, incumbent, candidate, taken, live, f"{stream}/{step}")
 
     def _roll_back(self, n: int, standing: Standing, own: Tensor, tape: Tape) -> tuple[Standing, Tensor]:
-        """Seeds [S] whose life went non-finite go back to before their last accepted edit, as often as it takes."""
+        """Seeds [S] whose life went non-finite go back to before their last accepted edit, as often as it takes. What
+        the gates remember goes on: an edit that was judged has been judged."""
         state = standing.state
         lost = ~finite_seeds(state)
         if n == 1:  # losses of a life that a lower level has rolled back stay in the record of the levels above
@@ -188,8 +185,9 @@ class Loop:
                 expected="finite losses and weights", got=f"NaN or infinity by inner step {state.t} in seeds {hopeless}"
                 " with no edit to roll back", do="The rule itself diverges: lower its learning rate or mend its loss. "
                 "Everything up to the step before is kept."))  # fmt: skip
-        before = replace(standing.before, t=state.t)
-        restored = choose_seeds(lost, before, state) if tape == "off" else _woven(lost, before, state)
+        before = replace(standing.before, t=state.t, gate=state.gate)
+        # The level above differentiates through what was lost too: it is to find 0 or NaN there, not a missing graph.
+        restored = choose_seeds(lost, before, state, woven=tape != "off")
         return replace(standing, state=restored), lost
 
     def _read(self, record: Record, start: State, steps: int) -> Record:
@@ -203,16 +201,6 @@ class Loop:
         return replace(record, readings=readings)
 
 
-def _woven(mask: Tensor, yes: State, no: State) -> State:
-    """As `choose_seeds`, but never by reference alone: the level above differentiates through what was lost too, and is
-    to find a hypergradient of 0 or NaN there rather than none."""
-
-    def pick(a: Tensor, b: Tensor) -> Tensor:
-        return choose(mask.repeat_interleave(a.shape[0] // mask.shape[0]), a, b)
-
-    return replace(yes, **{slot: tree_map(pick, getattr(yes, slot), getattr(no, slot)) for slot in SLOTS})
-
-
 def _off_tape(standing: Standing) -> Standing:
     return replace(standing, state=detach(standing.state), before=detach(standing.before))
 
@@ -221,7 +209,7 @@ def _verdict(judgement: Judgement, asked: Asked, lost: Tensor, fault: str) -> Ju
     verdict, why = list(judgement.verdict), list(judgement.why)
     for s in range(len(lost)):
         if lost[s]:
-            verdict[s], why[s] = ROLLED_BACK, "its life went non-finite after its last edit, which is undone"
+            verdict[s], why[s] = ROLLED_BACK, "its life went non-finite: back to before its last accepted edit"
         elif fault:
             verdict[s], why[s] = REFUSED, fault
         elif not asked.wanted[s]:
@@ -234,6 +222,12 @@ def _check(n: int, level: Level) -> None:
     if level.horizon < (1 if n == 1 else 2):
         raise ConfigError(explain(expected=f"a horizon of {1 if n == 1 else 2} or more at level {n}",
                                   got=str(level.horizon), do="An edit acts only in the step after it."))  # fmt: skip
+    grads = level.meta_learner.needs.grads
+    twice = len({(grad.objective, grad.path) for grad in grads}) < len(grads)
+    if twice or any(grad.last is not None and grad.last < 1 for grad in grads):
+        raise ConfigError(explain(
+            expected="one hypergradient an objective and path, over one inner step or more", got=f"{grads}",
+            do="Name each once in `needs.grads`, with `last` 1 or more, or None for all."))  # fmt: skip
     if level.allow is not None:
         beyond = [path for path in edits if not covers(level.allow, path)]
         if beyond:

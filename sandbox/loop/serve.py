@@ -58,7 +58,12 @@ def serve(
     def gather(per_lane: Tensor) -> Tensor:
         return per_lane if lanes else by_seed(per_lane, world.tasks).mean(dim=1)
 
-    with torch.set_grad_enabled(bool(needs.grads)):
+    def per_row(leaf: Tensor) -> Tensor:  # asked by seed, a leaf with a row a lane is seen as [N, ...]
+        if leaf.shape[0] > rows:
+            return by_seed(leaf, world.tasks)
+        return leaf.repeat_interleave(rows // leaf.shape[0], dim=0)
+
+    with torch.set_grad_enabled(bool(needs.grads) or tape != "off"):
         if "practice" in world.task.noise:
             process = gather(engine.scores(world, lived, "practice", stream).mean(dim=1))
         else:
@@ -68,15 +73,16 @@ def serve(
             paths = [p for g in needs.grads if (g.objective, g.last) == (group.objective, group.last)
                      for p in leaves(lived, g.path)]  # fmt: skip
             target = process if group.objective == "process" else gather(own[-(group.last or 0) :].mean(dim=0))
-            grad[group.objective] |= _differentiate(target, paths, watched, group, keep=tape != "off")
-    visible = {path: leaves(lived, path)[path] for path in expand(lived, needs.reads)}
+            found = _differentiate(target, paths, watched, group, keep=tape != "off")
+            grad[group.objective] |= {path: per_row(leaf) for path, leaf in found.items()}
+    visible = {path: per_row(leaves(lived, path)[path]) for path in expand(lived, needs.reads)}
     noise = uniforms(lived.seed, f"{stream}/ask/{n}", step, (needs.noise,))
     served = Seen(
         own=torch.stack([gather(losses) for losses in own], dim=1),
         process=process,
         grad=grad,
         visible=visible,
-        noise=noise.repeat_interleave(rows // lived.seeds, dim=0),
+        noise=per_row(noise),
         course=_course(level, step) if needs.course else {},
         step=torch.full((rows,), step - 1),
     )
@@ -115,9 +121,12 @@ def _course(level: Level, step: int) -> Mapping[str, Tensor]:
     return {path: values[step - 1] for path, values in course.items()}
 
 
-def ask(level: Level, n: int, state: State, seen: Seen, *, tape: Tape) -> Asked:
-    """Level `n`'s answer. Raises `EditError` if it raises, writes in place, or returns anything but an edit and a psi
-    of the old structure; a row of psi that is not finite stays as it was."""
+def ask(level: Level, n: int, state: State, seen: Seen, lost: Tensor, *, tape: Tape) -> Asked:
+    """Level `n`'s answer; asked seed by seed, it is not asked for those that are `lost` [S].
+
+    Raises `EditError` if it raises, writes in place, or returns anything but an edit and a psi of the old structure; a
+    row of psi that is not finite stays as it was.
+    """
     psi = state.meta[str(n)]
     shown, handed = tree_map(Tensor.clone, vars(seen)), tree_map(Tensor.clone, psi)
     notes: list[str] = []
@@ -129,25 +138,27 @@ def ask(level: Level, n: int, state: State, seen: Seen, *, tape: Tape) -> Asked:
 
     def answer() -> tuple[Params, Params, Tensor]:
         if not level.meta_learner.needs.vmapped:
-            return _row_by_row(one, handed, shown, state)
+            return _row_by_row(one, handed, shown, state, lost)
         values, after = vmap(one)(handed, shown)
         return values, after, torch.full((state.seeds,), bool(values))
 
     values, after, wanted = _call(level, "ask", answer, {**shown, "psi": handed}, tape)
     if tape == "off":
         values = tree_map(Tensor.detach, values)
-    return Asked(Edit(values, notes[-1] if notes else ""), _remember(psi, after, "ask", tape), wanted)
+    return Asked(Edit(values, "; ".join(dict.fromkeys(notes))), _remember(psi, after, "ask", tape), wanted)
 
 
-def tell(level: Level, hears: Hears, n: int, state: State, accepted: Tensor, *, tape: Tape) -> Params:
-    """Level `n`'s psi after hearing `accepted` [S]; raises `EditError` as `ask` does."""
+def tell(level: Level, hears: Hears, n: int, state: State, wanted: Tensor, accepted: Tensor, *, tape: Tape) -> Params:
+    """Level `n`'s psi after hearing `accepted` [S], in the seeds that `wanted` [S] an edit; raises `EditError` as `ask`
+    does."""
     psi = state.meta[str(n)]
     if not psi:
         return psi
     handed = tree_map(Tensor.clone, psi)
-    verdict = accepted.double().repeat_interleave(next(iter(psi.values())).shape[0] // state.seeds)
+    each = next(iter(psi.values())).shape[0] // state.seeds
+    verdict = accepted.double().repeat_interleave(each)
     after = _call(level, "tell", lambda: vmap(hears.tell)(handed, verdict), {"psi": handed, "accepted": verdict}, tape)
-    return _remember(psi, after, "tell", tape)
+    return choose(wanted.repeat_interleave(each), _remember(psi, after, "tell", tape), psi)
 
 
 def _call(level: Level, method: str, call: Callable[[], R], handed: Mapping[str, Any], tape: Tape) -> R:
@@ -178,10 +189,12 @@ def _remember(psi: Params, after: Params, method: str, tape: Tape) -> Params:
 
 
 def _row_by_row(
-    one: Callable[[Params, dict[str, Any]], Answer], psi: Params, shown: dict[str, Any], state: State
+    one: Callable[[Params, dict[str, Any]], Answer], psi: Params, shown: dict[str, Any], state: State, lost: Tensor
 ) -> tuple[Params, Params, Tensor]:
     """Ask each row alone; a row that leaves a path out keeps what it has there."""
-    answers = [one(_row(psi, r), _row(shown, r)) for r in range(shown["step"].shape[0])]
+    rows = shown["step"].shape[0]
+    gone = lost.repeat_interleave(rows // state.seeds)
+    answers = [({}, _row(psi, r)) if gone[r] else one(_row(psi, r), _row(shown, r)) for r in range(rows)]
     paths = sorted({path for values, _ in answers for path in values})
     values = {
         path: torch.stack([answer.get(path, leaves(state, path)[path][r]) for r, (answer, _) in enumerate(answers)])

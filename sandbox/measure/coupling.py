@@ -29,14 +29,12 @@ class Coupling:
     inner_inner: Tensor
 
 
-def coupling(
-    vjp: Callable[[Tensor], Tensor], outer: int, noise: Tensor, partition: Tensor, *, floor: float = 1e-9
-) -> Coupling:
+def coupling(vjp: Callable[[Tensor], Tensor], outer: int, noise: Tensor, partition: Tensor) -> Coupling:
     """M by random probes: for u ~ N(0, 1) on the rows of a block, E|uᵀK restricted to columns|² = |K_block|².
 
     `vjp` maps probes [P, S, n] to uᵀJ [P, S, n]; the first `outer` of the n coordinates are the outer block. `noise`
     [m, S, n] holds standard normals; `partition` [R, n] holds uniforms, each row of which orders the coordinates of
-    one random partition. A cross term below `floor` of the total counts as absent (degenerate: M = 0).
+    one random partition. Where all products vanish nothing is coupled and M is 0 (degenerate).
     """
     m, seeds, n = noise.shape
     real = torch.arange(n).expand(1, n) < outer
@@ -50,7 +48,6 @@ def coupling(
     norm = squares.sqrt()
     cross = norm[:, 0, :, 1] * norm[:, 1, :, 0]
     straight = norm[:, 0, :, 0] * norm[:, 1, :, 1]
-    absent = cross <= floor * squares.sum(dim=(1, 3))
-    merged = torch.where(absent, 0.0, cross / (cross + straight).clamp(min=torch.finfo(cross.dtype).tiny))
+    merged = cross / (cross + straight).clamp(min=torch.finfo(cross.dtype).tiny)
     null = merged[1:].mean(dim=0) if len(merged) > 1 else torch.full((seeds,), torch.nan, dtype=merged.dtype)
     return Coupling(merged[0], null, norm[0, 0, :, 0], norm[0, 0, :, 1], norm[0, 1, :, 0], norm[0, 1, :, 1])

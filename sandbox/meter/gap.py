@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from sandbox.core.protocols import Probe
+from sandbox.core.protocols import Probe, Split
 from sandbox.core.state import State
 from sandbox.core.tree import by_seed
 
@@ -25,9 +25,9 @@ class Gap:
         if "practice" not in splits:
             return {}
 
-        def mean(state: State, split: str) -> Tensor:
+        def mean(state: State, split: Split) -> Tensor:
             with torch.no_grad():
-                scores = probe.engine.scores(world, state, split, "probe").double().mean(dim=1)  # type: ignore[arg-type]
+                scores = probe.engine.scores(world, replace(state, t=0), split, "probe").double().mean(dim=1)
             return by_seed(scores, world.tasks).mean(dim=1)
 
         practice = mean(probe.state, "practice")

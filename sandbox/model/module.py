@@ -18,7 +18,8 @@ from sandbox.core.protocols import Params
 @dataclass(frozen=True)
 class Module:
     """`make` builds a fresh module with torch's global generator; its parameters are the weights, its buffers
-    constants. Raises `ConfigError` for a module that updates buffers as it runs (running statistics)."""
+    constants. Raises `ConfigError` for a module that is no pure function of them: one that updates running statistics,
+    or draws from the global generator as it runs (dropout)."""
 
     make: Callable[[], nn.Module]
     template: nn.Module = field(init=False, repr=False, compare=False)  # its code runs; its weights are never used
@@ -29,6 +30,10 @@ class Module:
         if running:
             raise ConfigError(explain(expected="a module without running statistics", got=f"{running}",
                                       do="Build its normalisation with track_running_stats=False."))  # fmt: skip
+        drawn = [name for name, part in module.named_modules() if _drops(part)]
+        if drawn:
+            raise ConfigError(explain(expected="a module that draws nothing as it runs", got=f"dropout in {drawn}",
+                                      do="Set its dropout to 0: all random numbers are drawn beforehand."))  # fmt: skip
         object.__setattr__(self, "template", module)
 
     def init(self, rng: int) -> Params:
@@ -48,3 +53,8 @@ class Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(rng)
             return self.make()
+
+
+def _drops(part: nn.Module) -> bool:
+    rate = part.p if isinstance(part, nn.modules.dropout._DropoutNd) else getattr(part, "dropout", 0)
+    return isinstance(rate, float) and rate > 0

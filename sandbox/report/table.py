@@ -26,7 +26,7 @@ HEADS = {
     "merge": "M merge",
     "merge_null": "its null",
     "accepted": "edits accepted",
-    "refused": "edits refused",
+    "refused": "not accepted",
 }
 
 

@@ -65,7 +65,8 @@ class NoisyDigits:
         return {"order": split.argsort(), "given": given, "rate": rate}
 
     def sample(self, task: Params, params: Params, noise: Tensor, split: Split) -> Batch:
-        """{"x": [n, 64], "y": [n] given labels, "image": [n] which images}."""
+        """{"x": [n, 64], "y": [n] given labels, "image": [n] which images}, in which
+        only `human` can look up the truth."""
         bounds = [0, self.train, self.train + self.practice, self.train + self.practice + self.gate, IMAGES]
         part = ("train", "practice", "gate", "test").index(split)
         image = task["order"][bounds[part] : bounds[part + 1]]

@@ -46,7 +46,7 @@ class Wandb:
         )
         run.define_metric(AXIS)
         run.define_metric("*", step_metric=AXIS)
-        return WandbTracker(self, run, folder, config["seeds"])
+        return WandbTracker(self, run, folder, 1 + len(config["above"]))
 
 
 @dataclass
@@ -56,11 +56,14 @@ class WandbTracker:
     settings: Wandb
     run: Any
     folder: Path
-    seeds: int
+    top: int
     edits: list[list[Any]] = field(default_factory=list)
     values: dict[str, float | None] = field(default_factory=dict)
 
     def write(self, record: Record) -> None:
+        self._tabulate(record)
+        if record.level < self.top:
+            return
         numbers: dict[str, Any] = {AXIS: record.step, "own": fmean(record.own)}
         numbers |= {name: fmean(values) for name, values in record.readings.items()}
         for verdict in set(record.verdict):
@@ -69,7 +72,6 @@ class WandbTracker:
             for name, values in {"own": record.own, **record.readings}.items():
                 numbers |= {f"seed_{seed}/{name}": value for seed, value in zip(record.seeds, values, strict=True)}
         self.run.log(numbers)
-        self._tabulate(record)
 
     def _tabulate(self, record: Record) -> None:
         """One row an edited path: what changed, by how much, how many seeds took it."""
