@@ -111,7 +111,7 @@ def test_an_editor_of_two_new_files_runs(sandbox, tmp_path):
         (["stepz=3"], ["stepz"]),
         (["+stepz=3"], ["expected a known key; got 'stepz'. Did you mean 'steps'?"]),
         (["+rule.lrr=3"], ["expected a field of SGD at rule; got 'lrr'. Did you mean 'lr'?"]),
-        (["steps=0"], ["expected a whole number of 1 or more at steps; got 0. Set steps=1 or more."]),
+        (["steps=0"], ["expected a whole number of 1 or more at steps; got 0. Set steps=1, say."]),
         (["steps=two"], ["expected a whole number of 1 or more at steps; got 'two'"]),
         (["rule.lr=1e20"], ["expected finite losses and weights; got NaN or infinity by inner step", "seeds [0, 1]",
                             "lower its learning rate"]),
