@@ -16,7 +16,7 @@ import higher
 import torch
 from torch import Tensor
 
-from sandbox.core.protocols import Engine, World
+from sandbox.core.protocols import Engine, Split, World
 from sandbox.core.state import State
 from sandbox.engine.functional import Functional
 from sandbox.engine.higher import Higher
@@ -28,7 +28,8 @@ from sandbox.rule.sgd import SGD
 from sandbox.task.sinusoid import Sinusoid
 
 TASKS, STEPS, LR = 25, 5, 0.001
-WORLD = World(Sinusoid(shots=10), Module(lambda: MLP(1, 1, (40, 40), "relu", "he")), SGD(lr=LR), TASKS)
+MODEL = Module(lambda: MLP(1, 1, (40, 40), "relu", "he"))
+WORLD = World(Sinusoid(shots=10), MODEL, SGD(lr=LR), TASKS)
 
 
 def by_engine(engine: Engine, state: State) -> list[Tensor]:
@@ -42,7 +43,7 @@ def by_engine(engine: Engine, state: State) -> list[Tensor]:
 
 def by_hand(state: State, train: list[dict[str, Tensor]], practice: dict[str, Tensor]) -> list[Tensor]:
     """The loop of the library's own examples, on data drawn beforehand."""
-    network = WORLD.model.template
+    network = MODEL.template
     network.load_state_dict({name: weight[0] for name, weight in state.init.items()})
     network.zero_grad()
     optimizer = torch.optim.SGD(network.parameters(), lr=LR)
@@ -51,10 +52,10 @@ def by_hand(state: State, train: list[dict[str, Tensor]], practice: dict[str, Te
             for batch in train:
                 differentiable.step((fast(batch["x"][n]) - batch["y"][n]).square().mean())
             ((fast(practice["x"][n]) - practice["y"][n]).square().mean() / TASKS).backward()
-    return [weight.grad for weight in network.parameters()]
+    return [weight.grad for weight in network.parameters() if weight.grad is not None]
 
 
-def data(state: State, split: str, t: int) -> dict[str, Tensor]:
+def data(state: State, split: Split, t: int) -> dict[str, Tensor]:
     """{"x", "y"} [tasks, n, 1] of a split at inner step t."""
     sample = torch.func.vmap(lambda task, noise: WORLD.task.sample(task, {}, noise, split))
     return dict(sample(state.task, noise_for(WORLD, replace(state, t=t), "life", split)))
