@@ -138,9 +138,10 @@ def perform(config: Config, overrides: Sequence[str] = ()) -> Path:
         torch.set_num_threads(config["threads"])
         archive.write_whole(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode())
         began = time.monotonic()
-        note = partial(_note, folder, steps=config["steps"], began=began)
+        reached: dict[str, int] = {}  # "step", and "from_step" if the run was gone on with
+        note = partial(_note, folder, reached, steps=config["steps"], began=began)
         try:
-            _live(config, folder, trackers, overrides, note)
+            _live(config, folder, trackers, overrides, reached, note)
         except SandboxError as error:
             note("failed", error=str(error))
             raise
@@ -154,12 +155,14 @@ def perform(config: Config, overrides: Sequence[str] = ()) -> Path:
 
 
 def _live(
-    config: Config, folder: Path, starts: Sequence[Starts], overrides: Sequence[str], note: Callable[..., None]
-) -> None:
+    config: Config, folder: Path, starts: Sequence[Starts], overrides: Sequence[str], reached: dict[str, int],
+    note: Callable[..., None],
+) -> None:  # fmt: skip
     loop, seeds = prepare(config), seeds_of(config)
     resume = archive.load_checkpoint(folder, loop.start(seeds).state)
     done = resume[1] if resume else 0
-    note("running", step=done)
+    reached |= {"step": done, "from_step": done}
+    note("running")
     _describe(folder, {"from_step": done, **about(identity(config), overrides)}, anew=not done)
     # The lineage first: a run killed between two trackers must not have a checkpoint that its lineage never reached.
     in_order = sorted(starts, key=lambda tracker: not isinstance(tracker, Jsonl))
@@ -170,14 +173,16 @@ def _live(
         for record in loop.run(seeds, config["steps"], resume=resume):
             for tracker in trackers:
                 tracker.write(record)
-            if record.level == len(loop.levels) and time.monotonic() - noted > 1:
-                note("running", step=record.step)
+            if record.level == len(loop.levels):
+                reached["step"] = record.step
+            if time.monotonic() - noted > 1:
+                note("running")
                 noted = time.monotonic()
         finished = True
     finally:
         for tracker in trackers:
             tracker.close(finished=finished)
-    note("finished", step=config["steps"])
+    note("finished")
 
 
 def _describe(folder: Path, described: dict[str, Any], *, anew: bool) -> None:
@@ -187,9 +192,8 @@ def _describe(folder: Path, described: dict[str, Any], *, anew: bool) -> None:
     archive.write_whole(path, json.dumps([*past, described], indent=1).encode())
 
 
-def _note(folder: Path, state: str, *, steps: int, began: float, **more: Any) -> None:
-    status = {"step": _status(folder).get("step", 0)} | more
-    status |= {"state": state, "steps": steps, "seconds": round(time.monotonic() - began, 1)}
+def _note(folder: Path, reached: Mapping[str, int], state: str, *, steps: int, began: float, **more: Any) -> None:
+    status = {"state": state, **reached, "steps": steps, "seconds": round(time.monotonic() - began, 1), **more}
     archive.write_whole(folder / "status.json", json.dumps(status).encode())
 
 
@@ -228,9 +232,10 @@ def replay(folder: Path) -> int:
         again = json.loads(archive.as_json(record))
         for key in again.keys() | line.keys():
             if again.get(key) != line.get(key):
+                where, written, replayed = _differ(key, line.get(key), again.get(key))
                 raise LineageError(explain(
                     expected=f"line {number} (step {line.get('step')}) of {folder / archive.LINEAGE} to replay",
-                    got=f"another '{key}': {_short(line.get(key))} written, {_short(again.get(key))} replayed",
+                    got=f"another '{where}': {written} written, {replayed} replayed",
                     do="The line was changed, or code or versions differ from about.json."))  # fmt: skip
     if not lines or (_status(folder).get("state") == "finished" and next(records, None) is not None):
         raise LineageError(explain(expected=f"the whole lineage of a finished run in {folder / archive.LINEAGE}",
@@ -238,6 +243,12 @@ def replay(folder: Path) -> int:
     return number
 
 
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+def _differ(where: str, written: Any, replayed: Any) -> tuple[str, Any, Any]:
+    """The first place within two JSON values at which they differ, and what stands there."""
+    if isinstance(written, list) and isinstance(replayed, list) and len(written) == len(replayed):
+        pairs = [(f"{where}[{i}]", a, b) for i, (a, b) in enumerate(zip(written, replayed, strict=True))]
+    elif isinstance(written, dict) and isinstance(replayed, dict) and written.keys() == replayed.keys():
+        pairs = [(f"{where}.{key}", written[key], replayed[key]) for key in written]
+    else:
+        return where, written, replayed
+    return next((_differ(*pair) for pair in pairs if pair[1] != pair[2]), (where, written, replayed))

@@ -21,6 +21,7 @@ from sandbox.core.error import ConfigError, SandboxError, did_you_mean
 OLD = hydra.__version__ < "1.4"
 BASE: dict[str, Any] = {"version_base": None} if OLD else {}  # 1.3 asks for it, 1.4 warns of it
 MANIFEST = "SANDBOX_LAUNCH"  # environment variable: the manifest that jobs of this launch write to
+SWAPPED = ("rule", "meta_learner", "gate", "engine", "model")  # groups whose choice shows in a label
 QUIET = ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i", "--version", "--shell-completion", "-sc")
 
 
@@ -41,6 +42,7 @@ def launch(arguments: Sequence[str]) -> int:
         with watch(manifest):
             code = _hydra(arguments)
     except KeyboardInterrupt:
+        _interrupted(manifest)
         return _tell("Interrupted; the same command goes on from the last checkpoint.", code=130)
     entries = [json.loads(line) for line in manifest.read_text().splitlines()]
     errors = [f"{entry['label']}: {entry['error']}" for entry in entries if "error" in entry]
@@ -56,6 +58,14 @@ def launch(arguments: Sequence[str]) -> int:
     return code
 
 
+def _interrupted(manifest: Path) -> None:
+    """Workers that were ended have had no time to say so."""
+    for entry in map(json.loads, manifest.read_text().splitlines()):
+        status = Path(entry.get("folder", "")) / "status.json"
+        if status.is_file() and (found := json.loads(status.read_text()))["state"] == "running":
+            status.write_text(json.dumps(found | {"state": "interrupted"}))
+
+
 def _hydra(arguments: Sequence[str]) -> int:
     sys.argv = [sys.argv[0], *arguments]
     try:
@@ -66,9 +76,10 @@ def _hydra(arguments: Sequence[str]) -> int:
 
 
 def _label() -> str:
-    """The preset's and the task's names, for a run that nobody named."""
-    choices = HydraConfig.get().runtime.choices
-    return f"{choices['preset']}-{choices['task']}"
+    """A name for a run that nobody named: its preset, the members chosen in place of the preset's, its task."""
+    choices, chosen = HydraConfig.get().runtime.choices, HydraConfig.get().overrides.task
+    swapped = [choices[group] for group in SWAPPED if any(word.startswith(f"{group}=") for word in chosen)]
+    return "-".join([choices["preset"], *swapped, choices["task"]]).replace("/", "_")
 
 
 def _know_label() -> None:
@@ -158,8 +169,8 @@ def replay(arguments: Sequence[str]) -> int:
     """`sandbox replay RUN…`: re-execute and compare every line."""
     from sandbox.experiment import replay as again
 
-    if not arguments:
-        return _tell("expected a run folder; got nothing. Name a folder under runs/.")
+    if not arguments or "-h" in arguments or "--help" in arguments:
+        return _tell("expected a run folder; got nothing. Name a folder under runs/: sandbox replay RUN…")
     for name in arguments:
         try:
             print(f"{name}: {again(Path(name))} lines replay to the same digests")
@@ -170,6 +181,8 @@ def replay(arguments: Sequence[str]) -> int:
 
 def check(arguments: Sequence[str]) -> int:
     """`sandbox check gate=NAME`: the A/A table."""
+    if "-h" in arguments or "--help" in arguments:
+        return _tell("sandbox check [gate=NAME] [KEY=VALUE…]: how often gates accept when nothing changed")
     from sandbox.check import main
 
     wrong = misspelt(arguments)

@@ -66,8 +66,8 @@ def test_a_run_names_its_folder(sandbox, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"runs"}
 
 
-def test_a_run_that_nobody_named_is_called_by_its_preset_and_task(sandbox):
-    assert "self_adaptive-quadratic-" in sandbox("preset=self_adaptive", *TINY).stdout
+def test_a_run_that_nobody_named_is_called_by_what_was_chosen(sandbox):
+    assert "self_adaptive-sgd-none-quadratic-" in sandbox("preset=self_adaptive", *TINY).stdout
 
 
 def test_an_editor_of_two_new_files_runs(sandbox, tmp_path):

@@ -106,8 +106,9 @@ def test_what_has_a_name_builds_as_it_is_and_lives_a_small_run(named, tmp_path):
 
 @pytest.mark.parametrize("name", members("experiment"))
 def test_an_experiment_asks_its_question_and_names_its_command(name):
-    first = (CONF / "experiment" / f"{name}.yaml").read_text().splitlines()[1]
-    assert "? " in first or first.startswith("# Null: ")
+    text = (CONF / "experiment" / f"{name}.yaml").read_text().splitlines()[1:]
+    first = " ".join(line.removeprefix("# ") for line in text[: 1 + text[1].startswith("#")])
+    assert "? " in first or first.startswith("Null: ")
     assert first.endswith(f"Run: sandbox experiment={name}")
 
 

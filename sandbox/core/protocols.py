@@ -140,7 +140,7 @@ class Rule(Protocol):
         ...
 
     def read(self, phi: Params) -> Params:
-        """phi in the units that a person reads (squashed), for the record; scalars only."""
+        """phi in the units that a person reads (squashed), for the record."""
         ...
 
 

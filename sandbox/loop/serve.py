@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -167,7 +169,9 @@ def _call(level: Level, method: str, call: Callable[[], R], handed: Mapping[str,
         try:
             found = call()
         except Exception as error:
-            raise EditError(explain(expected="an answer", got=f"{type(error).__name__} in {method}: {error}",
+            at = traceback.extract_tb(error.__traceback__)[-1]
+            raise EditError(explain(expected="an answer", got=f"{type(error).__name__} in {method}: {error} "
+                                    f"({Path(at.filename).name}:{at.lineno})",
                                     do=f"Mend {type(level.meta_learner).__name__}.{method}, or set faults=refuse to go "
                                        "on without it."))  from error  # fmt: skip
     if any(leaf._version for leaf in flatten(handed).values()):

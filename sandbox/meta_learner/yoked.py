@@ -16,7 +16,8 @@ from sandbox.core.protocols import MetaLearner, Needs, Params, Seen
 @dataclass(frozen=True)
 class Yoked:
     """`of` is the meta-learner that the source run has in this one's place; `source` is that run's label. `by` is
-    "other" (seed s lives by seed s + 1, the last by the first) or "mean" (all live by the mean course)."""
+    "other" (seed s lives by seed s + 1, the last by the first) or "mean" (all live by the mean course, taken over phi
+    as it is stored, before it is squashed)."""
 
     of: MetaLearner
     source: str

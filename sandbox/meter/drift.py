@@ -11,10 +11,13 @@ from torch import Tensor
 from sandbox.core.protocols import Probe
 from sandbox.core.state import State, leaves
 
+FEW = 8  # numbers of one parameter that are still read one by one
+
 
 @dataclass(frozen=True)
 class Drift:
-    """Relative distances from the start, and phi in the units that a person reads."""
+    """Relative distances from the start, and phi in the units that a person reads: each of a few numbers, or the mean
+    of many."""
 
     every: int = 1
 
@@ -22,7 +25,13 @@ class Drift:
         rows = probe.state.seeds
         phi = probe.state.rule
         read = torch.func.vmap(probe.world.rule.read)(phi) if phi else {}
-        readings = {f"rule/{name}": value.reshape(rows, -1).mean(dim=1) for name, value in read.items()}
+        readings: dict[str, Tensor] = {}
+        for name, value in read.items():
+            numbers = value.reshape(rows, -1)
+            if 1 < numbers.shape[1] <= FEW:
+                readings |= {f"rule/{name}.{i}": number for i, number in enumerate(numbers.T)}
+            else:
+                readings[f"rule/{name}"] = numbers.mean(dim=1)
         for slot in ("init", "params", "rule"):
             if leaves(probe.state, slot):
                 readings[f"drift/{slot}"] = _distance(probe.state, probe.start, slot)

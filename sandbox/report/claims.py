@@ -19,31 +19,37 @@ Outcome = Literal["holds", "reversed", "higher", "lower", "open"]
 @dataclass(frozen=True)
 class Claim:
     """`figure` of `arm` minus that of `other` has `sign` (0: nothing expected). M is set against the null of `other`.
-    `name` completes the words "it holds that"."""
+    `name` says it in words; a `headline` is told in the closing sentence even where it holds."""
 
     name: str
     figure: str
     arm: str
     other: str
     sign: Literal[-1, 0, 1] = 0
+    headline: bool = False
 
 
 CLAIMS = (
     Claim("editing by P raises H", "human", "process", "fixed", 1),
-    Claim("editing by its own loss raises H", "human", "own", "fixed", 1),
     Claim("editing by P lowers P", "process", "process", "fixed", -1),
-    Claim("editing by its own loss raises raw P", "process", "own", "fixed", 1),
-    Claim("editing by its own loss lowers calibrated P", "process_calibrated", "own", "fixed", -1),
-    Claim("its own trace lowers P further than another seed's edits", "process", "process", "process_yoked", -1),
-    Claim("its own trace raises H further than another seed's edits", "human", "process", "process_yoked", 1),
-    Claim("its own trace lowers P further than the mean course", "process", "process", "process_mean_course", -1),
+    Claim("its own trace lowers P beyond another seed's edits", "process", "process", "process_yoked", -1),
+    Claim("its own trace raises H beyond another seed's edits", "human", "process", "process_yoked", 1),
+    Claim("its own trace lowers P beyond the mean course", "process", "process", "process_mean_course", -1),
+    Claim("its own trace raises H beyond the mean course", "human", "process", "process_mean_course", 1),
+    Claim("an agent that edits its loss by that very loss raises H", "human", "own", "fixed", 1, headline=True),
+    Claim("also beyond the best constant", "human", "own", "best_constant", 1, headline=True),
+    Claim("also beyond another seed's edits", "human", "own", "own_yoked", 1, headline=True),
+    Claim("while raw P rises", "process", "own", "fixed", 1, headline=True),
+    Claim("and calibrated P falls", "process_calibrated", "own", "fixed", -1, headline=True),
     Claim("the gate costs some H", "human", "own_gated", "own", -1),
-    Claim("an editable scale costs H", "human", "own_scale", "own", -1),
-    Claim("given time, teacher and taught merge beyond the null", "merge", "merge_panel", "merge_panel", 1),
+    Claim("an editable scale costs H", "human", "own_scale", "own", -1, headline=True),
+    Claim("given time, M passes its null", "merge", "merge_panel", "merge_panel", 1, headline=True),
+    Claim("H is then above the fixed rule's", "human", "merge_panel", "merge_fixed", 1),
 )
-"""Of the arms of the default experiment."""
+"""Of the arms of the default experiment. Each stands on its own interval: nothing is corrected for their number."""
 
-ARMS = ("fixed", "process", "own", "own_gated", "own_scale", "process_yoked", "process_mean_course", "merge_panel")
+ARMS = ("fixed", "best_constant", "process", "own", "own_gated", "own_scale", "process_yoked", "process_mean_course",
+        "own_yoked", "merge_fixed", "merge_panel")  # fmt: skip
 """The same arms in the order in which they are told: parallel runs register in any."""
 
 
@@ -72,16 +78,21 @@ class Difference:
 
 def claims_for(arms: Sequence[Arm], against: str | None = None) -> list[Claim]:
     """The known claims whose arms are all here; or else each arm minus the reference, for P and H, and each M against
-    its null. The reference is the first arm; naming another by `against` sets the known claims aside."""
+    its null. The reference is the first arm; naming another by `against` sets the known claims aside. Arms that live on
+    another task than the reference's are not set against it."""
     names = [arm.name for arm in arms]
     known = [claim for claim in CLAIMS if {claim.arm, claim.other} <= set(names) and against is None]
-    reference = names[0] if against is None else named(arms, against).name
-    others = [] if known else [name for name in names if name != reference]
+    reference = arms[0] if against is None else named(arms, against)
+    others = [] if known else [arm.name for arm in arms if arm is not reference and _same_task(arm, reference)]
     return [
         *known,
-        *(Claim("", figure, name, reference) for figure in ("process", "human") for name in others),
+        *(Claim("", figure, name, reference.name) for figure in ("process", "human") for name in others),
         *(Claim("", "merge", name, name) for name in names if not known),
     ]
+
+
+def _same_task(arm: Arm, other: Arm) -> bool:
+    return arm.config.get("task") == other.config.get("task")
 
 
 def differences(arms: Sequence[Arm], against: str | None = None) -> list[Difference]:
@@ -107,17 +118,20 @@ def sentence(found: Sequence[Difference]) -> str:
 
 
 def _expected(found: Sequence[Difference]) -> list[str]:
-    def such(outcome: Outcome) -> list[str]:
-        return [d.claim.name for d in found if d.claim.sign and d.outcome == outcome]
+    known = [d for d in found if d.claim.sign]
+    if not known:
+        return []
 
-    clauses: list[str] = []
-    if names := such("holds"):
-        clauses.append(f"it holds that {_listed(names, 'and that')}")
-    if names := such("reversed"):
-        clauses.append(f"the opposite holds of the claim that {_listed(names, 'and that')}")
-    if names := such("open"):
-        clauses.append(f"it stays open whether {_listed(names, 'and whether')}")
-    return clauses
+    def told(outcome: Outcome, *, headlines: bool = False) -> str:
+        such = [d for d in known if d.outcome == outcome and (d.claim.headline or not headlines)]
+        return ", ".join(f"{d.claim.name} ({d.interval.mean:+.3f})" for d in such)
+
+    holding = sum(d.outcome == "holds" for d in known)
+    clauses = [f"{holding} of {len(known)} expected differences hold"]
+    if headlines := told("holds", headlines=True):
+        clauses[0] += f": {headlines}"
+    clauses += [f"the opposite is found of: {told('reversed')}"] if told("reversed") else []
+    return clauses + ([f"open: {told('open')}"] if told("open") else [])
 
 
 def _unexpected(found: Sequence[Difference]) -> list[str]:

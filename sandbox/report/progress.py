@@ -49,7 +49,10 @@ class Glimpse:
     def line(self) -> str:
         """What is printed at the end of a run."""
         what = f"{self.folder.name}: {self.state}, {self.step} of {self.status.get('steps')} steps"
-        return f"{what} in {self.status.get('seconds', 0):g} s  {self.figures()}"
+        if not self.fresh:
+            return f"{what} before this launch: skipped  {self.figures()}"
+        since = f" from step {self.status['from_step']}" if self.status.get("from_step") else ""
+        return f"{what}{since} in {self.status.get('seconds', 0):g} s  {self.figures()}"
 
 
 def look(before: Glimpse, began: float) -> Glimpse:

@@ -25,8 +25,8 @@ HEADS = {
     "human": "H human ↑",
     "merge": "M merge",
     "merge_null": "its null",
-    "accepted": "edits accepted",
-    "refused": "not accepted",
+    "accepted": "share accepted",
+    "refused": "share refused",
 }
 
 

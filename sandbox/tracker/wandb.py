@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any, Literal
 
 from sandbox.archive import CHECKPOINTS, LINEAGE
-from sandbox.core.record import ACCEPTED, Record
+from sandbox.core.record import ACCEPTED, VERDICTS, Record
 
 AXIS = "reflective_step"
 ROWS = 1000  # edits kept in the table: the newest, if there are more
@@ -66,7 +66,7 @@ class WandbTracker:
             return
         numbers: dict[str, Any] = {AXIS: record.step, "own": fmean(record.own)}
         numbers |= {name: fmean(values) for name, values in record.readings.items()}
-        for verdict in set(record.verdict):
+        for verdict in VERDICTS:
             numbers[f"verdict/{verdict.replace(' ', '_')}"] = record.verdict.count(verdict) / len(record.verdict)
         if self.settings.by_seed:
             for name, values in {"own": record.own, **record.readings}.items():

@@ -103,7 +103,8 @@ def default(tmp_path: Path, write) -> list[Path]:
 
 def test_the_claims_of_the_default_experiment(default: list[Path]) -> None:
     found = differences(group(find_runs(default)))
-    known = [claim for claim in CLAIMS if claim.figure not in ("process_calibrated", "merge")]  # not in these runs
+    known = [claim for claim in CLAIMS if claim.figure not in ("process_calibrated", "merge")  # not in these runs
+             and {claim.arm, claim.other} <= {arm.name for arm in group(find_runs(default))}]  # fmt: skip
     assert [difference.claim for difference in found] == known
     outcome = {(d.claim.figure, d.claim.arm, d.claim.other): d.outcome for d in found}
     assert outcome.pop(("human", "own_gated", "own")) == "reversed"
@@ -111,15 +112,16 @@ def test_the_claims_of_the_default_experiment(default: list[Path]) -> None:
     assert set(outcome.values()) == {"holds"}
     assert found[0].interval.mean == pytest.approx(0.04)
     said = sentence(found)
-    assert "it holds that editing by P raises H, " in said
-    assert "; the opposite holds of the claim that the gate costs some H; " in said
-    assert "it stays open whether its own trace raises H further than another seed's edits." in said
+    assert f"{len(known) - 2} of {len(known)} expected differences hold: an agent that edits its loss by " in said
+    assert "; the opposite is found of: the gate costs some H (" in said
+    assert "; open: its own trace raises H beyond another seed's edits (" in said
 
 
 def test_arms_are_told_in_one_order(default: list[Path], tmp_path: Path, write) -> None:
     first, last = write(tmp_path / "z", "zebra"), write(tmp_path / "a", "ant")
     arms = in_order(group(find_runs([first, *reversed(default), last])))
-    assert [arm.name for arm in arms] == [*ARMS[:-1], "zebra", "ant"]  # no merge_panel in these runs
+    here = {run.label for run in find_runs(default)}
+    assert [arm.name for arm in arms] == [*(name for name in ARMS if name in here), "zebra", "ant"]
 
 
 def test_other_arms_are_set_against_the_first_or_the_named(default: list[Path]) -> None:
@@ -162,8 +164,9 @@ def test_one_arm_alone_says_so() -> None:
 
 def test_the_sentence_follows_the_intervals() -> None:
     claim = Claim("it rains", "human", "a", "b", 1)
-    ends = {"it holds that it rains": (0.1, 0.2), "the opposite holds of the claim that it rains": (-0.2, -0.1),
-            "it stays open whether it rains": (-0.1, 0.2)}  # fmt: skip
+    ends = {"1 of 1 expected differences hold": (0.1, 0.2),
+            "0 of 1 expected differences hold; the opposite is found of: it rains (+0.000)": (-0.2, -0.1),
+            "0 of 1 expected differences hold; open: it rains (+0.000)": (-0.1, 0.2)}  # fmt: skip
     for says, (low, high) in ends.items():
         assert sentence([Difference(claim, Interval(0.0, low, high, 8))]).endswith(f"{says}.")
 
