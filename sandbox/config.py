@@ -53,7 +53,7 @@ def build(node: Mapping[str, Any], where: str, **given: Any) -> Any:
                and parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD]  # fmt: skip
     if missing:
         raise ConfigError(explain(expected=f"values for {missing} of {cls.__name__}", got="nothing",
-                                  do=f"Set {where}.{missing[0]}."))  # fmt: skip
+                                  do=f"Set {where}.{missing[0]}=… (+{where}.{missing[0]}=… if new)."))  # fmt: skip
     return cls(**values)
 
 

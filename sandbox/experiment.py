@@ -62,9 +62,13 @@ def build_loop(config: Config) -> Loop:
 
 
 def build_model(node: Mapping[str, Any], task: Task) -> Model:
-    """Any `nn.Module` by its class, its inputs, outputs and dtype taken from the task where it has such parameters."""
-    make = partial(build, node, "model", inputs=task.inputs, outputs=task.outputs, dtype=getattr(task, "dtype", None))
-    return Module(make) if issubclass(target(node["_target_"], "model"), nn.Module) else make()
+    """Any `nn.Module` by its class, in the task's dtype; its `inputs` and `outputs` are the task's where it has such
+    parameters and the node leaves them out."""
+    make = partial(build, node, "model", inputs=task.inputs, outputs=task.outputs)
+    if not issubclass(target(node["_target_"], "model"), nn.Module):
+        return make()
+    dtype = getattr(torch, getattr(task, "dtype", "float32"))
+    return Module(lambda: make().to(dtype))
 
 
 def _level(node: Mapping[str, Any], where: str) -> Level:

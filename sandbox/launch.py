@@ -96,7 +96,7 @@ def _job(composed: DictConfig) -> None:
     from sandbox.experiment import folder_of, perform
 
     _know_label()  # in a worker too
-    config: dict[str, Any] = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+    config: dict[str, Any] = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
     config["runs"] = str(Path(config["runs"]).resolve())
     launched = HydraConfig.get().job
     job = 0 if OmegaConf.is_missing(launched, "num") else launched.num

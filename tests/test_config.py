@@ -58,7 +58,7 @@ def test_what_is_given_fills_in_where_the_class_has_it_and_the_node_does_not():
         (part(size=1, rate=False), r"expected float at x.rate; got False\."),
         (part(size=1, kind="c"), r"expected .*\['a', 'b'\] at x.kind; got 'c'\."),
         (part(size=1, widths=["w"]), r"expected tuple\[int, \.\.\.\] at x.widths; got \['w'\]\."),
-        (part(), r"expected values for \['size'\] of Part; got nothing\. Set x.size\."),
+        (part(), r"expected values for \['size'\] of Part; got nothing\. Set x.size="),
         (part(size=1, rat=1), r"expected a field of Part at x; got 'rat'\. Did you mean 'rate'\?"),
         ({"size": 1}, r"expected x\._target_; got only \['size'\]"),
         ({"_target_": "sandbox.gate.paired_t.PairdT"}, r"an importable class at x\._target_; got .*PairdT"),

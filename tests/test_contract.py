@@ -25,6 +25,7 @@ PLAIN = {"task": "sinusoid", "rule": "sgd", "rule.lr": "0.001", "meta_learner": 
 DIGITS = {"task": "noisy_digits", "rule": "self_distillation", "rule.lr": "0.1"}
 AROUND = {
     "model/mlp": {"model.hidden": "[5]"},
+    "model/module": {"model._target_": "torch.nn.Linear", "+model.in_features": "1", "+model.out_features": "1"},
     "model/vector": {"task": "quadratic"},
     "rule/self_distillation": DIGITS,
     "rule/optimizer": {"engine": "higher", "lifetime": "episodic"},
@@ -80,7 +81,7 @@ def test_a_member_lives_a_small_run(member, tmp_path):
     config = shrunk(compose(tuple(f"{key}={value}" for key, value in words.items())), tmp_path)
     lines = lived(config)
     node = config[wing][name] if wing in LISTS else config[wing]
-    assert node["_target_"] == yaml.safe_load((CONF / wing / f"{name}.yaml").read_text())["_target_"]
+    assert yaml.safe_load((CONF / wing / f"{name}.yaml").read_text())["_target_"] in (node["_target_"], "???")
     if wing == "meter":
         assert all(line["readings"] for line in lines)
         assert all(isinstance(value, float) for values in lines[-1]["readings"].values() for value in values)

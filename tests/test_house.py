@@ -112,7 +112,7 @@ def test_a_member_has_a_configuration_of_its_name(path: Path) -> None:
     assert path in map(code, CONFIGS)
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=name)
+@pytest.mark.parametrize("path", [path for path in CONFIGS if read(path)["_target_"] != "???"], ids=name)
 def test_a_configuration_is_named_after_its_member(path: Path) -> None:
     module = target(path).__module__
     assert module.rpartition(".")[0] == f"sandbox.{path.parent.name}"
