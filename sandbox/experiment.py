@@ -22,7 +22,7 @@ from sandbox.about import about
 from sandbox.config import build, target
 from sandbox.core.edit import expand
 from sandbox.core.error import ConfigError, LineageError, SandboxError, did_you_mean, explain
-from sandbox.core.protocols import Level, Model, Starts, Task, World
+from sandbox.core.protocols import Level, Model, Starts, Task, Tracker, World
 from sandbox.core.state import leaves
 from sandbox.loop.reflect import Loop
 from sandbox.meta_learner.yoked import Yoked
@@ -170,9 +170,10 @@ def _live(
     _describe(folder, {"from_step": done, **about(identity(config), overrides)}, anew=not done)
     # The lineage first: a run killed between two trackers must not have a checkpoint that its lineage never reached.
     in_order = sorted(starts, key=lambda tracker: not isinstance(tracker, Jsonl))
-    trackers = [tracker.start(folder, config, done) for tracker in in_order]
+    trackers: list[Tracker] = []
     finished = False
     try:
+        trackers.extend(tracker.start(folder, config, done) for tracker in in_order)
         noted = time.monotonic()
         for record in loop.run(seeds, config["steps"], resume=resume):
             for tracker in trackers:

@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Any, Literal
 
 from sandbox.archive import CHECKPOINTS, LINEAGE
+from sandbox.core.error import ConfigError, explain
 from sandbox.core.record import ACCEPTED, VERDICTS, Record
 
 AXIS = "reflective_step"
@@ -29,21 +30,26 @@ class Wandb:
         os.environ["WANDB_DATA_DIR"] = str(folder / "wandb")  # artifacts are staged beside the run, not in $HOME
         os.environ.setdefault("WANDB_SILENT", "true")
         import wandb
+        from wandb.errors import CommError, UsageError
 
         (folder / "wandb").mkdir(parents=True, exist_ok=True)
-        run = wandb.init(
-            mode=self.mode,
-            project=self.project,
-            group=config["label"],
-            job_type=config["label"],
-            name=folder.name,
-            id=folder.name.replace("/", "-"),
-            resume="allow" if self.mode == "online" else None,
-            config=dict(config),
-            dir=str(folder),
-            reinit="finish_previous",
-            settings=wandb.Settings(x_disable_stats=True, console="off"),
-        )
+        try:
+            run = wandb.init(
+                mode=self.mode,
+                project=self.project,
+                group=config["label"],
+                job_type=config["label"],
+                name=folder.name,
+                id=folder.name,
+                resume="allow" if self.mode == "online" else None,
+                config=dict(config),
+                dir=str(folder),
+                reinit="finish_previous",
+                settings=wandb.Settings(x_disable_stats=True, console="off"),
+            )
+        except (UsageError, CommError) as error:
+            raise ConfigError(explain(expected=f"a W&B that can be reached, with mode {self.mode}", got=str(error),
+                                      do="Run `wandb login`, or set mode=offline.")) from error  # fmt: skip
         run.define_metric(AXIS)
         run.define_metric("*", step_metric=AXIS)
         return WandbTracker(self, run, folder, 1 + len(config["above"]))
