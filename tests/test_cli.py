@@ -67,7 +67,7 @@ def test_a_run_names_its_folder(sandbox, tmp_path):
 
 
 def test_a_run_that_nobody_named_is_called_by_what_was_chosen(sandbox):
-    assert "self_adaptive-sgd-none-quadratic-" in sandbox("preset=self_adaptive", *TINY).stdout
+    assert "reflective-sgd-none-quadratic-" in sandbox(*TINY).stdout
 
 
 def test_an_editor_of_two_new_files_runs(sandbox, tmp_path):
