@@ -255,6 +255,29 @@ def test_a_tampered_line_is_named(key, change, config):
         experiment.replay(folder)
 
 
+@pytest.mark.parametrize(("change", "said"), [(lambda whole: [*whole, whole[-1]], "Lines were added"),
+                                              (lambda whole: whole[:-3], "Lines were taken away"),
+                                              (lambda whole: [], "Lines were taken away")])  # fmt: skip
+def test_a_lineage_too_long_or_too_short_does_not_replay(change, said, config):
+    folder = experiment.perform(config())
+    (folder / archive.LINEAGE).write_text("".join(f"{line}\n" for line in change(lines(folder).splitlines())))
+    with pytest.raises(LineageError, match=said):
+        experiment.replay(folder)
+
+
+TOWER = (
+    "above=[{meta_learner:{_target_:sandbox.meta_learner.none.Nothing},"
+    "gate:{_target_:sandbox.gate.always.Always},horizon:2}]"
+)
+
+
+@pytest.mark.parametrize("words", [["seeds=1"], [TOWER]])
+def test_a_control_that_can_not_be_is_told_before_its_source_runs(words, tmp_path):
+    with pytest.raises(ConfigError, match="a yoked control of one level, of two seeds or more"):
+        experiment.perform(composed(["experiment=first_light/own_yoked", "seeds=2", *words, f"runs={tmp_path}"]))
+    assert not list(tmp_path.glob("own-*"))
+
+
 def test_what_is_no_run_is_told(tmp_path):
     with pytest.raises(LineageError, match=r"a run folder with config\.yaml"):
         experiment.replay(tmp_path)

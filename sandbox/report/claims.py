@@ -35,7 +35,7 @@ CLAIMS = (
     Claim("its own trace lowers P beyond another seed's edits", "process", "process", "process_yoked", -1),
     Claim("its own trace raises H beyond another seed's edits", "human", "process", "process_yoked", 1),
     Claim("its own trace lowers P beyond the mean course", "process", "process", "process_mean_course", -1),
-    Claim("its own trace raises H beyond the mean course", "human", "process", "process_mean_course", 1),
+    Claim("", "human", "process", "process_mean_course"),  # added when its outcome was known: nothing is expected
     Claim("an agent that edits its loss by that very loss raises H", "human", "own", "fixed", 1, headline=True),
     Claim("also beyond the best constant", "human", "own", "best_constant", 1, headline=True),
     Claim("also beyond another seed's edits", "human", "own", "own_yoked", 1, headline=True),

@@ -28,6 +28,7 @@ from sandbox.rule.sgd import SGD
 from sandbox.task.digits import classes
 from sandbox.task.noisy_digits import NoisyDigits
 from sandbox.task.quadratic import Quadratic
+from sandbox.task.sinusoid import Sinusoid
 
 SEEDS = range(3)
 TASK = NoisyDigits(train=200, practice=50, gate=50, dtype="float64")
@@ -142,3 +143,10 @@ def test_gaps_are_differences_of_the_process_objective() -> None:
                       for split in ("gate", "practice"))  # fmt: skip
     assert record.readings["gap/practice_gate"] == pytest.approx((gate - practice).tolist())
     assert "gap/audit" not in record.readings  # lives persist: there is no other family here
+
+
+def test_the_probe_set_stays_the_same_where_data_are_sampled_too() -> None:
+    world = World(Sinusoid(shots=5), Module(lambda: MLP(1, 1, (4,))), SGD(lr=0.0))
+    records = list(Loop(world, Functional(), (PLAIN,), (Performance(every=1), Gap(every=1))).run(SEEDS, 3))
+    for name in ("performance/own", "performance/process", "gap/practice_gate"):  # nothing learns, so nothing may move
+        assert len({tuple(record.readings[name]) for record in records}) == 1, name
