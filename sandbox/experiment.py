@@ -25,6 +25,7 @@ from sandbox.core.error import ConfigError, LineageError, SandboxError, did_you_
 from sandbox.core.protocols import Level, Model, Starts, Task, Tracker, World
 from sandbox.core.state import leaves
 from sandbox.loop.reflect import Loop
+from sandbox.measure.error import MeasureError
 from sandbox.meta_learner.yoked import Yoked
 from sandbox.model.module import Module
 from sandbox.tracker.jsonl import Jsonl
@@ -146,6 +147,9 @@ def perform(config: Config, overrides: Sequence[str] = ()) -> Path:
         note = partial(_note, folder, reached, steps=config["steps"], began=began)
         try:
             _live(config, folder, trackers, overrides, reached, note)
+        except MeasureError as error:
+            note("failed", error=str(error))
+            raise SandboxError(str(error)) from error
         except SandboxError as error:
             note("failed", error=str(error))
             raise

@@ -20,7 +20,8 @@ PACKAGES = [*(path for path in CODE if path.name == "__init__.py"), ROOT / "conf
 YAML = sorted((ROOT / "conf").rglob("*.yaml"))
 
 WINGS = ("task", "model", "rule", "meta_learner", "gate", "meter", "tracker", "engine")
-SHARED = [ROOT / "sandbox" / path for path in ("model/module.py", "task/digits.py", "engine/lane.py")]  # no members
+NO_MEMBERS = ("model/module.py", "task/digits.py", "engine/lane.py", "meter/reflection.py")  # what members share
+SHARED = [ROOT / "sandbox" / path for path in NO_MEMBERS]
 MEMBERS = [path for path in CODE if path.parent.name in WINGS and path.stem != "__init__" and path not in SHARED]
 CONFIGS = [path for path in YAML if path.parent.name in WINGS and path.parents[1] == ROOT / "conf"]
 SERVED = {"inputs", "outputs", "dtype"}  # told to a network by its task, so no configuration names them

@@ -38,7 +38,8 @@ Batch = Mapping[str, Tensor]
 
 
 class Task(Protocol):
-    """A family of tasks. `noise` names the splits that exist and how many uniforms each draw needs."""
+    """A family of tasks. `noise` names the splits that exist and how many uniforms each draw needs; `inputs` are the
+    features of one example, `outputs` the numbers that a model predicts for it."""
 
     @property
     def noise(self) -> Mapping[str, int]:
@@ -46,14 +47,9 @@ class Task(Protocol):
         ...
 
     @property
-    def inputs(self) -> int:
-        """Features of one example."""
-        ...
-
+    def inputs(self) -> int: ...
     @property
-    def outputs(self) -> int:
-        """Numbers a model predicts for one example."""
-        ...
+    def outputs(self) -> int: ...
 
     def draw(self, noise: Tensor, *, held_out: bool) -> Params:
         """One task, from noise [size]; `held_out` draws from the meta-test family where the task has one."""
@@ -70,12 +66,10 @@ class Task(Protocol):
 
 @runtime_checkable
 class KnowsHuman(Protocol):
-    """A task that declares H. Only meters are served it."""
+    """A task that declares H, read on the split `deployment`. Only meters are served it."""
 
     @property
-    def deployment(self) -> Split:
-        """The split on which H is read."""
-        ...
+    def deployment(self) -> Split: ...
 
     def human(self, task: Params, prediction: Tensor, batch: Batch) -> Tensor:
         """H, higher is better, one number an example [n]."""
@@ -119,8 +113,7 @@ class Rule(Protocol):
 
     @property
     def outer(self) -> tuple[str, ...]:
-        """State paths that belong to the process rather than to the behaviour: the outer side of the merge partition
-        (the inner side is `params`)."""
+        """State paths of the process: the outer side of the merge partition, where `params` are the inner."""
         ...
 
     def init(self, params: Params) -> Params:
@@ -141,6 +134,15 @@ class Rule(Protocol):
 
     def read(self, phi: Params) -> Params:
         """phi in the units that a person reads (squashed), for the record."""
+        ...
+
+
+@runtime_checkable
+class Bounded(Protocol):
+    """A rule that squashes numbers of phi into a range."""
+
+    def place(self, phi: Params) -> Params:
+        """Where each of them stands in its range, 0 to 1; near either end its derivative dies."""
         ...
 
 
@@ -207,9 +209,8 @@ class World:
 class Level:
     """One depth of reflection. Level 1 lives `horizon` inner steps a reflective step; level n lives `horizon`
     reflective steps of level n - 1. `allow` defaults to what the meta-learner asks for; `anchor` is a frozen second
-    gate whose verdict on the same scores is logged and never acts; `course` is what a yoked editor lives by:
-    {path: [steps, S, ...]}. `faults`: a malformed edit or an exception in `ask` ends the run ("stop") or is refused
-    and recorded ("refuse", for editors that are not trusted)."""
+    gate whose verdict on the same scores is logged and never acts; `course` {path: [steps, S, ...]} is what a yoked
+    editor lives by. `faults`: a malformed edit or an exception in `ask` ends the run ("stop") or is refused."""
 
     meta_learner: MetaLearner
     gate: Gate
@@ -265,8 +266,8 @@ class Probe(Protocol):
     def level(self) -> Level: ...
 
     def adapted(self, world: World) -> tuple[State, State]:
-        """A life in `world` (the run's own, or with another number of tasks) before and after its horizon: the live
-        one where lives persist, else a fresh one on the fixed held-out probe tasks."""
+        """A life in `world` (the run's, or with other `tasks`) before and after its horizon: the live one where lives
+        persist, else a fresh one on the fixed held-out probe tasks."""
         ...
 
     def reflect(self, state: State, outer: tuple[str, ...]) -> State:

@@ -9,7 +9,7 @@ from math import nan
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sandbox.core.error import SandboxError, explain
+from sandbox.measure.error import wrong
 
 COVER = 0.95
 BOOTSTRAP_FROM = 10  # with three seeds its 95 % interval covers 74 %, Student's 93 %
@@ -45,8 +45,8 @@ def paired(a: ArrayLike, b: ArrayLike) -> Interval:
     """The interval of the mean of a - b, both [n] in the same order of seeds."""
     a, b = np.asarray(a, float), np.asarray(b, float)
     if a.shape != b.shape:
-        raise SandboxError(explain(expected="pairs", got=f"{len(a)} values against {len(b)}",
-                                   do="Keep the shared seeds, in one order."))  # fmt: skip
+        got = f"{len(a)} values against {len(b)}"
+        raise wrong(expected="pairs", got=got, do="Keep the shared seeds, in one order.")
     return interval(np.where(np.isfinite(a) & np.isfinite(b), a, nan) - np.where(np.isfinite(b), b, nan))
 
 

@@ -57,13 +57,16 @@ class SelfDistillation:
         return {name: torch.tensor(_logit(s), dtype=like.dtype) for name, s in squashed.items()}
 
     def read(self, phi: Params) -> Params:
-        s = {name: torch.sigmoid(value) for name, value in phi.items()}
+        s = self.place(phi)
         return {
             "lr": 0.02 ** (1 - s["lr"]),
             "trust": s["trust"],
             "q": s["q"].clamp(min=0.01),
             "scale": torch.exp(-6 + 9 * s["scale"]),
         }
+
+    def place(self, phi: Params) -> Params:
+        return {name: torch.sigmoid(value) for name, value in phi.items()}
 
     def slots(self, params: Params) -> Params:
         age = torch.zeros_like(next(iter(params.values())).reshape(-1)[0])

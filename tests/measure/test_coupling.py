@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sandbox.measure.coupling import Coupling, coupling
+from sandbox.measure.coupling import Coupling, probed_coupling
 
 
 def measured(k: Tensor, outer: int, *, m: int = 400, partitions: int = 20, seed: int = 0) -> Coupling:
@@ -14,7 +14,7 @@ def measured(k: Tensor, outer: int, *, m: int = 400, partitions: int = 20, seed:
     n, generator = len(k), torch.Generator().manual_seed(seed)
     noise = torch.randn(m, 1, n, generator=generator, dtype=torch.float64)
     partition = torch.rand(partitions, n, generator=generator, dtype=torch.float64)
-    return coupling(lambda probes: probes + probes @ k, outer, noise, partition)
+    return probed_coupling(lambda probes: probes + probes @ k, range(outer), noise, partition)
 
 
 def blocks(oo: float, oi: float, io: float, ii: float, o: int = 6, i: int = 9, seed: int = 1) -> Tensor:

@@ -5,7 +5,8 @@ from math import isnan
 import numpy as np
 import pytest
 
-from sandbox.core.error import SandboxError
+
+from sandbox.measure.error import MeasureError
 from sandbox.measure.interval import bands, interval, paired
 
 
@@ -65,7 +66,7 @@ def test_pairs_cancel_what_they_share() -> None:
     assert found.mean == pytest.approx(-0.5)
     assert found.high - found.low < 1e-6
     assert found.sign == -1
-    with pytest.raises(SandboxError, match="3 values against 2"):
+    with pytest.raises(MeasureError, match="3 values against 2"):
         paired([1, 2, 3], [1, 2])
 
 

@@ -1,0 +1,240 @@
+"""Any system as a step on one flat state, with named leaves and a declared partition into outer and inner.
+
+A state is a tensor, an array, a number, an `nn.Module`, or mappings and sequences of these. A leaf's path joins keys by
+"/" and then a module's own dotted names: {"net": nn.Linear(2, 1), "lr": lr} has the leaves net/weight, net/bias and lr.
+Leaves that are not floating point (counters, labels) are handed to the step as they are and never varied.
+"""
+
+from __future__ import annotations
+
+import random
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from sandbox.measure.array import members
+from sandbox.measure.error import wrong
+
+Step = Callable[[Any], Any]
+"""One reflective step: takes a copy of the state, returns the state after it in the same form, or changes the copy in
+place and returns None."""
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One varied array of the state: its path, and its coordinates start..stop in the flat state."""
+
+    path: str
+    start: int
+    stop: int
+    shape: tuple[int, ...]
+    dtype: torch.dtype
+    taped: bool  # a tensor, so that derivatives can run through it
+
+    @property
+    def coordinates(self) -> slice:
+        return slice(self.start, self.stop)
+
+
+@dataclass(frozen=True, eq=False)
+class System:
+    """A step on a flat float64 state [n]. `outer` [n] marks the coordinates of the process; the rest is inner."""
+
+    step: Step
+    state: Any
+    leaves: tuple[Leaf, ...]
+    outer: NDArray[np.bool_]
+    seed: int = 0
+
+    @property
+    def n(self) -> int:
+        return len(self.outer)
+
+    @property
+    def flat(self) -> Tensor:
+        """[n]: the state as it was declared."""
+        found = dict(_walk(self.state))
+        return torch.cat([_tensor(found[leaf.path]).detach().double().reshape(-1) for leaf in self.leaves])
+
+    def lived(self, flat: Tensor) -> Tensor:
+        """[n]: F, the flat state after one step from `flat` [n], with no tape."""
+        handed, _ = _build(self.state, self._pieces(flat), tape=False)
+        with _fixed_generators(self.seed):
+            after = self.step(handed)
+        return self._collect(handed if after is None else after).detach()
+
+    def taped(self) -> tuple[list[Tensor], Tensor] | None:
+        """The leaves handed out, and the flat state after one step [n], with the tape between them; None where the
+        step works in place or on what no tape runs through."""
+        if not all(leaf.taped for leaf in self.leaves):
+            return None
+        handed, given = _build(self.state, self._pieces(self.flat), tape=True)
+        with torch.enable_grad(), _fixed_generators(self.seed), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a tape that is cut: `derivative.missed` says it of this step
+            after = self.step(handed)
+        if after is None:
+            return None
+        flat = self._collect(after)
+        return ([given[leaf.path] for leaf in self.leaves], flat) if flat.requires_grad else None
+
+    def indices(self, paths: str | Iterable[str]) -> NDArray[np.int64]:
+        """Coordinates of the leaves that the paths cover: a leaf's own path, or a part of it up to a "/" or a "."."""
+        paths = (paths,) if isinstance(paths, str) else tuple(paths)
+        for path in paths:
+            if not any(_covers(path, leaf.path) for leaf in self.leaves):
+                raise wrong(expected="the path of a floating-point leaf, or its beginning", got=f"'{path}'",
+                            do=f"Leaves: {', '.join(leaf.path for leaf in self.leaves)}.")  # fmt: skip
+        chosen = [leaf for leaf in self.leaves if any(_covers(path, leaf.path) for path in paths)]
+        return np.concatenate([np.arange(leaf.start, leaf.stop) for leaf in chosen])
+
+    def _pieces(self, flat: Tensor) -> dict[str, Tensor]:
+        return {leaf.path: flat[leaf.coordinates].reshape(leaf.shape).to(leaf.dtype) for leaf in self.leaves}
+
+    def _collect(self, after: Any) -> Tensor:
+        found = dict(_walk(after))
+        pieces: list[Tensor] = []
+        for leaf in self.leaves:
+            if leaf.path not in found:
+                raise wrong(expected=f"a step that returns the leaf '{leaf.path}'", got=f"{', '.join(found) or 'none'}",
+                            do="Return the state in the form in which it came, or change it in place and return None.")  # fmt: skip
+            piece = _tensor(found[leaf.path])
+            if tuple(piece.shape) != leaf.shape:
+                raise wrong(expected=f"'{leaf.path}' {list(leaf.shape)} after the step", got=f"{list(piece.shape)}",
+                            do="A step may not change shapes.")  # fmt: skip
+            pieces.append(piece.double().reshape(-1))
+        return torch.cat(pieces)
+
+
+def declare(step: Step, state: Any, outer: Any, *, inner: Any = None, seed: int = 0) -> System:
+    """A step and its state with the partition `outer`: paths, or for a flat state a mask [n] or indices.
+
+    `inner` may be named too, and must then cover what is left. The step must be a function of the state: whatever it
+    draws from the global generators of Python, NumPy and torch is the same at every call (`seed`); a generator of its
+    own must be made inside it. Raises where a path covers nothing, where outer and inner overlap or leave a leaf out,
+    where a side is empty, where the state or its successor is not finite, and where two calls differ.
+    """
+    leaves: list[Leaf] = []
+    start = 0
+    for path, value in _walk(state):
+        tensor = _tensor(value)
+        if tensor.is_floating_point() and tensor.numel():
+            stop = start + tensor.numel()
+            shape = tuple(tensor.shape)
+            leaves.append(Leaf(path, start, stop, shape, tensor.dtype, isinstance(value, Tensor)))
+            start = stop
+    if not leaves:
+        raise wrong(expected="a state with floating-point leaves", got=type(state).__name__,
+                    do="Pass a tensor, an nn.Module, or a mapping of these.")  # fmt: skip
+    bare = System(step, state, tuple(leaves), np.zeros(start, bool), seed)
+    side = members(_indices(bare, outer), start)
+    if inner is not None:
+        rest = np.zeros(start, bool)
+        rest[_indices(bare, inner)] = True
+        for fault, where in (("both outer and inner", side & rest), ("neither", ~side & ~rest)):
+            if where.any():
+                names = [leaf.path for leaf in leaves if where[leaf.coordinates].any()]
+                raise wrong(expected="every leaf on one side", got=f"{', '.join(names)} on {fault}",
+                            do="Name each leaf once, or leave `inner` out: it is the rest.")  # fmt: skip
+    system = System(step, state, tuple(leaves), side, seed)
+    once, again = system.lived(system.flat), system.lived(system.flat)
+    for name, flat in (("before", system.flat), ("after", once)):
+        if not flat.isfinite().all():
+            bad = [leaf.path for leaf in leaves if not flat[leaf.coordinates].isfinite().all()]
+            raise wrong(expected=f"a finite state {name} the step", got=f"NaN or infinity in {', '.join(bad)}",
+                        do="Measure an earlier state, or a smaller learning rate.")  # fmt: skip
+    if not torch.allclose(once, again, rtol=1e-5, atol=1e-9):
+        bad = [leaf.path for leaf in leaves if not torch.equal(once[leaf.coordinates], again[leaf.coordinates])]
+        raise wrong(expected="a function of the state", got=f"two calls that differ in {', '.join(bad)}",
+                    do="Make its generator inside the step, and put its memory (momentum, buffers) into the state.")  # fmt: skip
+    return system
+
+
+def _indices(system: System, side: Any) -> Any:
+    """A side as indices or a mask: of paths, or as given for a flat state."""
+    if isinstance(side, str) or (isinstance(side, Sequence) and all(isinstance(path, str) for path in side)):
+        paths = (side,) if isinstance(side, str) else side
+        return system.indices(paths) if len(paths) else np.zeros(0, int)
+    return np.arange(system.n)[side] if isinstance(side, slice) else side
+
+
+def _covers(path: str, leaf: str) -> bool:
+    return leaf == path or leaf.startswith((f"{path}/", f"{path}."))
+
+
+def _walk(state: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every leaf with its path."""
+    if isinstance(state, nn.Module):
+        named = (*state.named_parameters(), *state.named_buffers())
+        yield from ((prefix + name, value) for name, value in named)
+    elif isinstance(state, Mapping | list | tuple):
+        keyed = state.items() if isinstance(state, Mapping) else enumerate(state)
+        for key, value in keyed:
+            deeper = isinstance(value, nn.Module | Mapping | list | tuple)
+            yield from _walk(value, f"{prefix}{key}/" if deeper else f"{prefix}{key}")
+    elif isinstance(state, Tensor | np.ndarray | np.generic | float | int | bool):
+        yield prefix or "state", state
+    elif state is not None:
+        raise wrong(expected="tensors, arrays, numbers, modules, and mappings or sequences of them",
+                    got=f"{type(state).__name__} at '{prefix.rstrip('/')}'",
+                    do="Put what the step changes into the state, and the rest into the step.")  # fmt: skip
+
+
+def _build(state: Any, pieces: Mapping[str, Tensor], *, tape: bool, prefix: str = "") -> tuple[Any, dict[str, Tensor]]:
+    """A copy of the state with its varied leaves replaced, and the tensors that stand in it, by path."""
+    if isinstance(state, nn.Module):
+        return _build_module(state, pieces, tape=tape, prefix=prefix)
+    if isinstance(state, Mapping | list | tuple):
+        built: dict[Any, Any] = {}
+        given: dict[str, Tensor] = {}
+        for key, value in state.items() if isinstance(state, Mapping) else enumerate(state):
+            deeper = isinstance(value, nn.Module | Mapping | list | tuple)
+            inside = f"{prefix}{key}/" if deeper else f"{prefix}{key}"
+            built[key], more = _build(value, pieces, tape=tape, prefix=inside)
+            given |= more
+        return (built if isinstance(state, Mapping) else list(built.values())), given
+    path = prefix or "state"
+    if path not in pieces:
+        return deepcopy(state), {}
+    piece = pieces[path].detach().clone()
+    if isinstance(state, Tensor):
+        return piece.requires_grad_(tape), {path: piece}
+    return (piece.numpy() if isinstance(state, np.ndarray) else float(piece)), {}
+
+
+def _build_module(module: nn.Module, pieces: Mapping[str, Tensor], *, tape: bool, prefix: str) -> tuple[nn.Module, Any]:
+    copy = deepcopy(module)
+    given: dict[str, Tensor] = {}
+    for name, value in (*copy.named_parameters(), *copy.named_buffers()):
+        if prefix + name in pieces:
+            value.data = pieces[prefix + name].detach().clone()
+            given[prefix + name] = value.requires_grad_(tape or value.requires_grad)
+    return copy, given
+
+
+def _tensor(value: Any) -> Tensor:
+    if isinstance(value, Tensor):
+        return value
+    return torch.as_tensor(value, dtype=torch.float64 if isinstance(value, float) else None)
+
+
+@contextmanager
+def _fixed_generators(seed: int) -> Iterator[None]:
+    """The same draws from the global generators at every call, and the caller's own untouched."""
+    python, numpy = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=[]):
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)
