@@ -73,11 +73,13 @@ def _spacing(flat: Tensor, v: Tensor, leaf: Leaf, spacing: float | None = None) 
 
 
 def _difference(system: System, flat: Tensor, v: Tensor, leaf: Leaf, step: float) -> Tensor:
-    """[n]: J v for the part of v on one leaf."""
-    ahead, behind = flat.clone(), flat.clone()
-    ahead[leaf.coordinates] += step * v[leaf.coordinates]
-    behind[leaf.coordinates] -= step * v[leaf.coordinates]
-    return (system.lived(ahead) - system.lived(behind)) / (2 * step)
+    """[n]: J v for the part of v on one leaf; of the update, so that what doesn't move reads exactly no change."""
+    ahead, behind, alone = flat.clone(), flat.clone(), torch.zeros_like(v)
+    alone[leaf.coordinates] = v[leaf.coordinates]
+    ahead += step * alone
+    behind -= step * alone
+    updates = (system.lived(ahead) - system.rounded(ahead)) - (system.lived(behind) - system.rounded(behind))
+    return alone + updates / (2 * step)
 
 
 def jacobian(system: System, method: Method, *, spacing: float | None = None) -> Tensor:

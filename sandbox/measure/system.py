@@ -2,7 +2,8 @@
 
 A state is a tensor, an array, a number, an `nn.Module`, or mappings and sequences of these. A leaf's path joins keys by
 "/" and then a module's own dotted names: {"net": nn.Linear(2, 1), "lr": lr} has the leaves net/weight, net/bias and lr.
-Leaves that are not floating point (counters, labels) are handed to the step as they are and never varied.
+Leaves that are not floating point (counters, labels) are handed to the step as they are and never varied. A leaf that
+requires a gradient is handed out so: a step that differentiates by its own learning rate declares it with one.
 """
 
 from __future__ import annotations
@@ -71,6 +72,10 @@ class System:
             after = self.step(handed)
         return self._collect(handed if after is None else after).detach()
 
+    def rounded(self, flat: Tensor) -> Tensor:
+        """[n]: a flat state as the step is handed it, in the dtypes of its leaves."""
+        return torch.cat([piece.double().reshape(-1) for piece in self._pieces(flat).values()])
+
     def taped(self) -> tuple[list[Tensor], Tensor] | None:
         """The leaves handed out, and the flat state after one step [n], with the tape between them; None where the
         step works in place or on what no tape runs through."""
@@ -104,7 +109,7 @@ class System:
         for leaf in self.leaves:
             if leaf.path not in found:
                 raise wrong(expected=f"a step that returns the leaf '{leaf.path}'", got=f"{', '.join(found) or 'none'}",
-                            do="Return the state in the form in which it came, or change it in place and return None.")  # fmt: skip
+                            do="Return the state in the form it came in, or change it and return None.")  # fmt: skip
             piece = _tensor(found[leaf.path])
             if tuple(piece.shape) != leaf.shape:
                 raise wrong(expected=f"'{leaf.path}' {list(leaf.shape)} after the step", got=f"{list(piece.shape)}",
@@ -153,7 +158,7 @@ def declare(step: Step, state: Any, outer: Any, *, inner: Any = None, seed: int 
     if not torch.allclose(once, again, rtol=1e-5, atol=1e-9):
         bad = [leaf.path for leaf in leaves if not torch.equal(once[leaf.coordinates], again[leaf.coordinates])]
         raise wrong(expected="a function of the state", got=f"two calls that differ in {', '.join(bad)}",
-                    do="Make its generator inside the step, and put its memory (momentum, buffers) into the state.")  # fmt: skip
+                    do="Make its generator inside the step, and put its memory into the state.")  # fmt: skip
     return system
 
 
@@ -205,7 +210,7 @@ def _build(state: Any, pieces: Mapping[str, Tensor], *, tape: bool, prefix: str 
         return deepcopy(state), {}
     piece = pieces[path].detach().clone()
     if isinstance(state, Tensor):
-        return piece.requires_grad_(tape), {path: piece}
+        return piece.requires_grad_(tape or state.requires_grad), {path: piece}
     return (piece.numpy() if isinstance(state, np.ndarray) else float(piece)), {}
 
 

@@ -1,0 +1,104 @@
+"""Agents on which the three objectives are compared, and what each says of them: what distance and string read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from sandbox.core.protocols import KnowsHuman, Params, Probe
+from sandbox.core.random import normal, uniforms
+from sandbox.core.state import State
+from sandbox.core.tree import by_seed, tree_map
+from sandbox.measure.behaviour import ranks
+from sandbox.measure.distance import chord
+
+RADII = (0.03, 0.1, 0.3, 1.0)  # of the noise on weights, in units of their root mean square
+STRIDE = 0.05  # of one optimising step, in units of the length of all weights
+
+
+def distances(probe: Probe, count: int) -> dict[str, Tensor]:
+    """{"process_agent": [S], and where the task knows H "human_process", "human_agent"}: rank-chord distances of every
+    two objectives over `count` agents. Nothing where the task has no practice split.
+
+    A quarter each: fresh agents; between a life's birth and now; now, with noise; and now, optimised for P and for A
+    by turns. H has no gradient, so no agent is optimised for it.
+    """
+    if "practice" not in probe.world.task.noise:
+        return {}
+    born, lived = probe.adapted(probe.world)
+    scores = [_verdicts(probe, replace(lived, params=params)) for params in _agents(probe, born, lived, count)]
+    said = {name: torch.stack([score[name] for score in scores], dim=1).numpy() for name in scores[0]}
+    rank = {name: [ranks(row) for row in rows] for name, rows in said.items()}
+
+    def between(a: str, b: str) -> Tensor:
+        return torch.tensor([chord(x, y) for x, y in zip(rank[a], rank[b], strict=True)], dtype=torch.float64)
+
+    pairs = [(a, b) for a, b in (("human", "process"), ("process", "agent"), ("human", "agent")) if a in rank]
+    return {f"{a}_{b}": between(a, b) for a, b in pairs}
+
+
+def _verdicts(probe: Probe, state: State) -> dict[str, Tensor]:
+    """[S] of each objective, higher is better: P and A on practice data, H on deployment."""
+    world, engine = probe.world, probe.engine
+
+    def mean(scores: Tensor) -> Tensor:
+        return by_seed(scores.detach().double().mean(dim=1), world.tasks).mean(dim=1)
+
+    with torch.no_grad():
+        found = {
+            "process": -mean(engine.scores(world, state, "practice", "probe")),
+            "agent": -mean(engine.own(world, state, "practice", "probe")),
+        }
+        if isinstance(world.task, KnowsHuman):
+            found["human"] = mean(engine.scores(world, state, world.task.deployment, "probe", "human"))
+    return found
+
+
+def _agents(probe: Probe, born: State, lived: State, count: int) -> Iterator[Params]:
+    """`count` sets of weights [L, ...], for all lanes alike."""
+    world, engine, quarter = probe.world, probe.engine, count // 4
+    now = {name: leaf.detach() for name, leaf in lived.params.items()}
+    for n in range(quarter):
+        fresh = world.model.init(n)
+        yield {name: fresh[name].detach().expand_as(leaf).clone() for name, leaf in now.items()}
+    for share in torch.linspace(0, 1, quarter).tolist():
+        yield {name: torch.lerp(born.params[name].detach(), leaf, share) for name, leaf in now.items()}
+    for n in range(quarter):
+        yield {name: _noisy(leaf, RADII[n % len(RADII)], lived.seed, f"{name}/{n}") for name, leaf in now.items()}
+    objectives: tuple[Callable[[State], Tensor], ...] = (
+        lambda state: engine.scores(world, state, "practice", "probe"),
+        lambda state: engine.own(world, state, "practice", "probe"),
+    )
+    left = count - 3 * quarter
+    for objective, steps in zip(objectives, (left // 2, left - left // 2), strict=True):
+        params: Params = dict(now)
+        for _ in range(steps):
+            params = _better(objective, lived, params)
+            yield params
+
+
+def _noisy(leaf: Tensor, radius: float, seeds: Tensor, name: str) -> Tensor:
+    size = leaf.flatten(1).square().mean(dim=1).sqrt().reshape(-1, *[1] * (leaf.dim() - 1))
+    shape = (leaf.shape[0] // len(seeds), *leaf.shape[1:])
+    noise = normal(uniforms(seeds, f"behaviours/{name}", 0, shape)).flatten(0, 1).to(leaf.dtype)
+    return leaf + radius * size * noise
+
+
+def _better(objective: Callable[[State], Tensor], state: State, params: Mapping[str, Tensor]) -> Params:
+    """The weights one stride down the objective, each lane for itself; a lane with no slope stays."""
+    at = {name: leaf.clone().requires_grad_() for name, leaf in params.items()}
+    with torch.enable_grad():
+        slopes = torch.autograd.grad(objective(replace(state, params=at)).mean(dim=1).sum(), list(at.values()))
+
+    def length(leaves: list[Tensor]) -> Tensor:
+        return torch.cat([leaf.detach().flatten(1) for leaf in leaves], dim=1).norm(dim=1)
+
+    ratio = STRIDE * length(list(at.values())) / length(list(slopes)).clamp(min=1e-12)
+
+    def move(leaf: Tensor, slope: Tensor) -> Tensor:
+        return leaf.detach() - ratio.reshape(-1, *[1] * (leaf.dim() - 1)) * slope
+
+    return tree_map(move, at, dict(zip(at, slopes, strict=True)))

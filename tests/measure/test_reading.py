@@ -1,0 +1,178 @@
+"""One call on systems that the instruments were not written for, and on ones whose readings are known."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sandbox.measure.cut import LoopCut
+from sandbox.measure.error import MeasureError
+from sandbox.measure.reading import Reading, read
+from tests.measure.foreign import bandit, higher_loop, network, plain_loop
+from tests.measure.systems import dense, meta_learning, online_hypergradient, plain_training, srwm, swap
+
+ARMS = {"logits": np.zeros(2), "baseline": 0.0, "rate": 0.3}
+
+
+def learner(*, requires_grad: bool = False) -> dict[str, Any]:
+    return {"network": network(), "lr": torch.tensor(0.02, dtype=torch.float64, requires_grad=requires_grad)}
+
+
+def divergence(found: Reading) -> list[float]:
+    assert isinstance(found.cut, LoopCut)
+    return found.cut.divergence.tolist()
+
+
+# ---- three foreign systems ------------------------------------------------------------------------------------------
+
+
+def test_a_plain_training_loop_is_a_hierarchy() -> None:
+    found = read(plain_loop, learner(), outer="lr")
+    assert (found.method, found.note) == ("differences", "the step leaves no tape")
+    assert float(found.coupling.m) == 0
+    assert bool(found.coupling.degenerate)  # the rate never moves at all
+    assert float(found.coupling.inner_outer) > 0
+    assert found.merge is not None
+    assert found.merge.value == 0
+    assert divergence(found) == [0] * 20
+    assert found.components.components == (("network",), ("lr",))
+
+
+@pytest.mark.parametrize("beta", [1e-4, 1e-3])
+def test_a_loop_with_higher_that_moves_its_rate_is_coupled(beta: float) -> None:
+    found = read(higher_loop(beta), learner(requires_grad=True), outer="lr")
+    assert (found.method, found.note) == ("tape", "")
+    assert 0 < float(found.coupling.m) < 1
+    assert found.components.share == 1
+    slow = read(higher_loop(beta / 10), learner(requires_grad=True), outer="lr")
+    assert float(slow.coupling.m) == pytest.approx(float(found.coupling.m), rel=1e-6)  # M sees structure,
+    assert slow.merge is not None
+    assert found.merge is not None
+    assert slow.merge.value < found.merge.value  # MI the timescale
+
+
+def test_a_bandit_in_numpy_is_read_by_differences() -> None:
+    found = read(bandit, ARMS, outer=("rate", "baseline"), bounds={"rate": (0, 0.3)})
+    assert found.method == "differences"
+    assert 0 < float(found.coupling.m) < 1
+    assert float(found.coupling.near_bound) == 1  # the rate stands at its bound
+    assert divergence(found)[0] == 0
+    assert divergence(found)[-1] > 0
+    free = read(bandit, ARMS | {"rate": 0.15}, outer=("rate", "baseline"), bounds={"rate": (0, 0.3)})
+    assert float(free.coupling.near_bound) == 0
+
+
+# ---- known systems --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("system", [plain_training(), meta_learning(), srwm()])
+def test_hierarchies_read_zero(system: Any) -> None:
+    found = read(system.step, system.state, outer=system.indices)
+    assert float(found.coupling.m) == pytest.approx(0, abs=1e-12)
+    assert found.merge is not None
+    assert found.merge.value == pytest.approx(0, abs=1e-12)
+
+
+def test_a_swap_reads_one_and_a_dense_system_like_its_null() -> None:
+    assert float(read(swap().step, swap().state, outer=swap().indices).coupling.m) == 1
+    system = dense(outer=20, inner=20)
+    found = read(system.step, system.state, outer=system.indices).coupling
+    assert abs(float(found.m - found.null)) < 3 * float(found.null_spread)
+    assert float(found.null) == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_course_that_diverges_later_does_not_lose_what_is_known_of_this_step() -> None:
+    found = read(lambda z: z**9, torch.tensor([0.5, 3.0], dtype=torch.float64), outer=[0])
+    assert isinstance(found.cut, str)
+    assert "after step" in found.cut
+    assert "after step" in str(found)
+    assert float(found.coupling.m) == 0
+
+
+def test_modules_may_be_named_and_must_cover_the_state() -> None:
+    state = {"a": torch.ones(2), "b": torch.ones(3), "c": torch.ones(1)}
+
+    def step(s: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return {"a": s["a"] * 0.9, "b": s["b"] + s["a"].sum() + s["c"], "c": s["c"] - 0.1 * s["b"].sum()}
+
+    found = read(step, state, outer="a", modules={"rule": ("a",), "rest": ("b", "c")})
+    assert found.components.components == (("rest",), ("rule",))
+    assert read(step, state, outer="a").components.components == (("b", "c"), ("a",))
+    with pytest.raises(MeasureError, match="every coordinate in one module"):
+        read(step, state, outer="a", modules={"rule": "a", "rest": "b"})
+    with pytest.raises(MeasureError, match="every coordinate in one module"):
+        read(step, state, outer="a", modules={"rule": ("a", "b"), "rest": ("b", "c")})
+
+
+# ---- ways to the same numbers ---------------------------------------------------------------------------------------
+
+
+def norms(found: Reading) -> list[float]:
+    c = found.coupling
+    return [float(norm) for norm in (c.outer_outer, c.outer_inner, c.inner_outer, c.inner_inner)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("method", ["tape", "differences"])
+def test_a_large_system_is_read_by_probes_within_three_standard_errors(seed: int, method: Any) -> None:
+    system = online_hypergradient(seed)
+    exact = read(system.step, system.state, outer=system.indices)
+    probed = read(system.step, system.state, outer=system.indices, largest=5, method=method, seed=seed)
+    assert probed.merge is probed.integrability is probed.feedback is probed.jacobian is None
+    assert abs(float(probed.coupling.m - exact.coupling.m)) < 3 * float(probed.coupling.error)
+    assert norms(probed) == pytest.approx(norms(exact), rel=0.5)
+    assert float(probed.coupling.null) == pytest.approx(float(exact.coupling.null), abs=0.25)
+    assert probed.components.components == exact.components.components
+    assert divergence(probed) == divergence(exact)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_differences_read_what_the_tape_reads(seed: int) -> None:
+    system = online_hypergradient(seed)
+    by_tape = read(system.step, system.state, outer=system.indices, method="tape")
+    by_steps = read(system.step, system.state, outer=system.indices, method="differences")
+    assert float(by_steps.coupling.m) == pytest.approx(float(by_tape.coupling.m), rel=1e-6)
+    assert norms(by_steps) == pytest.approx(norms(by_tape), rel=1e-6)
+    assert by_tape.merge is not None
+    assert by_steps.merge is not None
+    assert by_steps.merge.value == pytest.approx(by_tape.merge.value, rel=1e-5)
+
+
+def test_a_tape_that_misses_an_influence_is_not_believed() -> None:
+    def dropped(s: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return {"a": s["a"] - 0.1 * s["b"].detach(), "b": s["b"] - 0.1 * s["a"]}
+
+    state = {name: torch.ones(2, dtype=torch.float64) for name in "ab"}
+    found = read(dropped, state, outer="a")
+    assert found.method == "differences"
+    assert "the tape misses how outer depends on b" in found.note
+    assert float(found.coupling.m) == pytest.approx(1)
+    with pytest.raises(MeasureError, match="how outer depends on b"):
+        read(dropped, state, outer="a", method="tape")
+
+
+def test_a_reading_shows_m_with_all_that_it_must_be_read_against() -> None:
+    text = str(read(higher_loop(0.001), learner(requires_grad=True), outer="lr", bounds={"lr": (0, 1)}))
+    for word in ("M ", "random partitions", "|K_oi|", "near a bound: 0.00", "MI", "LSCC", "LCD_20", "IOG", "direction"):
+        assert word in text
+    assert "degenerate" in str(read(plain_loop, learner(), outer="lr"))
+    assert "standard error" in str(read(dense().step, dense().state, outer=dense().indices, largest=2))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"method": "jvp"}, "'auto', 'tape' or 'differences'"),
+        ({"bounds": {"state": (0, 0.1)}}, r"some values in \[0, 0.1\]"),
+        ({"cut_steps": 0}, "at least one step"),
+        ({"largest": 2, "probes": 1}, "at least 2 probes"),
+        ({"modules": {"x": "y"}}, "got 'y'"),
+    ],
+)
+def test_malformed_options_are_refused(options: dict[str, Any], message: str) -> None:
+    system = swap()
+    with pytest.raises(MeasureError, match=message):
+        read(system.step, system.state, outer=system.indices, **options)

@@ -1,0 +1,160 @@
+"""States of every form are flattened, rebuilt and partitioned, and what can't be is refused with its reason."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from sandbox.measure.error import MeasureError
+from sandbox.measure.system import declare
+
+
+def unchanged(state: Any) -> Any:
+    return state
+
+
+def number(value: float) -> torch.Tensor:
+    return torch.tensor(value, dtype=torch.float64)
+
+
+def test_paths_join_keys_and_module_names() -> None:
+    state = {"net": nn.BatchNorm1d(2), "rule": {"lr": number(0.1)}, "log": [np.zeros(3), 4.0], "count": 7}
+    system = declare(unchanged, state, "rule")
+    names = ["net/weight", "net/bias", "net/running_mean", "net/running_var", "rule/lr", "log/0", "log/1"]
+    assert [leaf.path for leaf in system.leaves] == names  # counters are no leaves
+    assert system.n == 2 * 4 + 1 + 3 + 1
+    assert system.outer.nonzero()[0].tolist() == [8]
+    assert system.flat[-1] == 4
+
+
+def test_a_module_alone_is_named_by_its_parameters() -> None:
+    system = declare(unchanged, nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1)), outer="0")
+    assert int(system.outer.sum()) == 6
+    assert declare(unchanged, nn.Linear(2, 1), outer="bias").outer.tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize("outer", [[0, 2], slice(0, 3, 2), torch.tensor([True, False, True]), range(0, 3, 2)])
+def test_a_flat_state_is_partitioned_by_mask_slice_or_indices(outer: Any) -> None:
+    assert declare(unchanged, torch.arange(3.0), outer).outer.tolist() == [True, False, True]
+
+
+def test_a_name_covers_whole_parts_of_a_path_only() -> None:
+    state = {"lr": number(1), "lr_decay": number(2), "lr.x": number(3)}
+    assert declare(unchanged, state, "lr").outer.tolist() == [True, False, True]
+
+
+def test_a_step_works_in_place_or_returns_and_never_touches_the_original() -> None:
+    def in_place(state: dict[str, Any]) -> None:
+        with torch.no_grad():
+            state["net"].weight += 1
+            state["w"] *= 2
+        state["rate"] = state["rate"] / 2
+
+    state = {"net": nn.Linear(1, 1, bias=False), "w": np.array([3.0]), "rate": 0.5}
+    before = state["net"].weight.item()
+    system = declare(in_place, state, "rate")
+    after = system.lived(system.flat)
+    assert after.tolist() == pytest.approx([before + 1, 6, 0.25])
+    assert (state["net"].weight.item(), state["w"][0], state["rate"]) == (before, 3, 0.5)
+
+
+def test_a_step_sees_the_form_that_was_declared() -> None:
+    seen: list[Any] = []
+
+    def step(state: dict[str, Any]) -> dict[str, Any]:
+        seen.append(state)
+        return state
+
+    declare(step, {"a": torch.ones(2, 1), "b": np.ones(2), "c": 1.0, "d": 3, "e": [number(1)]}, "a")
+    a, b, c, d, e = (seen[0][key] for key in "abcde")
+    assert (a.dtype, a.shape) == (torch.float32, (2, 1))
+    assert (type(b), type(c), type(d), type(e)) == (np.ndarray, float, int, list)
+    assert not a.requires_grad
+
+
+def test_a_leaf_that_requires_a_gradient_is_handed_out_so() -> None:
+    def step(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        (slope,) = torch.autograd.grad(state["lr"] ** 2, state["lr"], create_graph=True)
+        return {"lr": state["lr"] - 0.1 * slope, "w": state["w"]}
+
+    system = declare(step, {"lr": number(1).requires_grad_(), "w": number(2)}, "lr")
+    assert system.lived(system.flat).tolist() == pytest.approx([0.8, 2])
+
+
+def test_global_generators_draw_the_same_at_every_call_and_stay_as_they_were() -> None:
+    def noisy(z: torch.Tensor) -> torch.Tensor:
+        return z + torch.randn(2) + np.random.randn() + random.random()
+
+    before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()  # type: ignore[index]
+    system = declare(noisy, torch.zeros(2), [0])
+    assert torch.equal(system.lived(system.flat), system.lived(system.flat))
+    other = declare(noisy, torch.zeros(2), [0], seed=1)
+    assert not torch.equal(system.lived(system.flat), other.lived(other.flat))
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert before[1] == random.getstate()
+    assert before[2] == np.random.get_state()[1].tolist()  # type: ignore[index]
+
+
+# ---- what is refused ------------------------------------------------------------------------------------------------
+
+PAIR = {"a": number(1), "b": number(2)}
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "message"),
+    [
+        ("c", None, "got 'c'. Leaves: a, b"),
+        ((), None, "0 outer of 2"),
+        (("a", "b"), None, "2 outer of 2"),
+        ("a", ("a", "b"), "a on both outer and inner"),
+        ("a", "c", "got 'c'"),
+        ([0, 0], None, "different indices"),
+        ([2], None, r"0\.\.1"),
+        ([0.5], None, "truth values"),
+    ],
+)
+def test_a_partition_must_cover_and_not_overlap(outer: Any, inner: Any, message: str) -> None:
+    with pytest.raises(MeasureError, match=message):
+        declare(unchanged, PAIR, outer, inner=inner)
+
+
+def test_a_leaf_on_no_side_is_refused() -> None:
+    with pytest.raises(MeasureError, match="c on neither"):
+        declare(unchanged, {**PAIR, "c": number(3)}, "a", inner="b")
+    assert declare(unchanged, PAIR, "a", inner="b").outer.tolist() == [True, False]
+
+
+def test_a_state_must_be_of_numbers() -> None:
+    with pytest.raises(MeasureError, match="got str at 'name'"):
+        declare(unchanged, {"name": "x", "a": number(1)}, "a")
+    with pytest.raises(MeasureError, match="floating-point leaves"):
+        declare(unchanged, {"a": 1}, "a")
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        (lambda s: {"a": s["a"]}, "returns the leaf 'b'; got a"),
+        (lambda s: {**s, "b": torch.ones(2)}, r"'b' \[\] after the step; got \[2\]"),
+        (lambda s: {**s, "b": s["b"] / 0}, "after the step; got NaN or infinity in b"),
+    ],
+)
+def test_a_step_must_return_what_it_was_given(step: Any, message: str) -> None:
+    with pytest.raises(MeasureError, match=message):
+        declare(step, PAIR, "a")
+
+
+def test_a_diverged_state_is_refused() -> None:
+    with pytest.raises(MeasureError, match="before the step; got NaN or infinity in a"):
+        declare(unchanged, {"a": number(float("nan")), "b": number(1)}, "a")
+
+
+def test_hidden_memory_is_noticed() -> None:
+    rng = np.random.default_rng(0)
+    with pytest.raises(MeasureError, match="two calls that differ in b"):
+        declare(lambda s: {**s, "b": s["b"] + rng.random()}, PAIR, "a")
