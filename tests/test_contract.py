@@ -17,7 +17,18 @@ from sandbox.launch import composed
 CONF = Path(__file__).parents[1] / "conf"
 WINGS = ("task", "model", "rule", "meta_learner", "gate", "engine", "meter", "tracker")
 LISTS = ("meter", "tracker")
-SMALL = {"train": 60, "practice": 20, "gate": 20, "batch": 16, "tasks": 3, "every": 1, "probes": 2, "partitions": 2}
+SMALL = {
+    "train": 60,
+    "practice": 20,
+    "gate": 20,
+    "batch": 16,
+    "tasks": 3,
+    "every": 1,
+    "probes": 2,
+    "partitions": 2,
+    "agents": 20,
+    "cut": 2,
+}
 PLAIN = {"task": "sinusoid", "rule": "sgd", "rule.lr": "0.001", "meta_learner": "none", "gate": "always",
          "meter": "[]", "tracker": "[jsonl]"}  # fmt: skip
 
@@ -36,6 +47,8 @@ AROUND = {
     "gate/paired_t": {"meta_learner": "self_adaptive"},
     "meter/alignment": DIGITS | {"meta_learner": "reflective"},
     "meter/merge": DIGITS | {"meta_learner": "reflective"},
+    "meter/separability": DIGITS | {"meta_learner": "reflective"},
+    "meter/string": DIGITS | {"meta_learner": "reflective"},
 }
 
 

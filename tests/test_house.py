@@ -20,7 +20,13 @@ PACKAGES = [*(path for path in CODE if path.name == "__init__.py"), ROOT / "conf
 YAML = sorted((ROOT / "conf").rglob("*.yaml"))
 
 WINGS = ("task", "model", "rule", "meta_learner", "gate", "meter", "tracker", "engine")
-NO_MEMBERS = ("model/module.py", "task/digits.py", "engine/lane.py", "meter/reflection.py")  # what members share
+NO_MEMBERS = (
+    "model/module.py",
+    "task/digits.py",
+    "engine/lane.py",
+    "meter/reflection.py",
+    "meter/behaviours.py",
+)  # what members share
 SHARED = [ROOT / "sandbox" / path for path in NO_MEMBERS]
 MEMBERS = [path for path in CODE if path.parent.name in WINGS and path.stem != "__init__" and path not in SHARED]
 CONFIGS = [path for path in YAML if path.parent.name in WINGS and path.parents[1] == ROOT / "conf"]

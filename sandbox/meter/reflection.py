@@ -38,19 +38,20 @@ class Reflection:
     def step(self, flat: Tensor) -> Tensor:
         """[S, n]: F, off the tape."""
         pieces = zip(flat.split(self.sizes, dim=1), self.leaves.items(), strict=True)
-        return self._after({path: piece.reshape(leaf.shape) for piece, (path, leaf) in pieces}).detach()
+        return self.after({path: piece.reshape(leaf.shape) for piece, (path, leaf) in pieces}).detach()
 
     def vjp(self, probes: Tensor) -> Tensor:
         """[P, S, n]: uᵀJ of probes u [P, S, n], by one taped step."""
         given = {path: leaf.clone().requires_grad_() for path, leaf in self.leaves.items()}
         with torch.enable_grad():
-            after = self._after(given)
-        found = torch.autograd.grad(after, list(given.values()), probes, is_grads_batched=True, allow_unused=True)
+            flat = self.after(given)
+        found = torch.autograd.grad(flat, list(given.values()), probes, is_grads_batched=True, allow_unused=True)
         whole = [torch.zeros(len(probes), *leaf.shape, dtype=leaf.dtype) if grad is None else grad
                  for grad, leaf in zip(found, self.leaves.values(), strict=True)]  # fmt: skip
         return torch.cat([piece.reshape(len(probes), self.state.seeds, -1) for piece in whole], dim=2)
 
-    def _after(self, given: Mapping[str, Tensor]) -> Tensor:
+    def after(self, given: Mapping[str, Tensor]) -> Tensor:
+        """[S, n]: F with these leaves in place of its own, on the tape."""
         after = self.probe.reflect(put(self.state, given), self.probe.world.rule.outer)
         found = [leaves(after, path)[path] for path in self.leaves]
         return torch.cat([leaf.reshape(self.state.seeds, -1) for leaf in found], dim=1)

@@ -1,0 +1,80 @@
+"""Distances of the three objectives on one set of agents, against what must hold by construction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from sandbox.core.protocols import Batch, Level, Life, Params, World
+from sandbox.core.record import Record
+from sandbox.engine.functional import Functional
+from sandbox.gate.always import Always
+from sandbox.loop.reflect import Loop
+from sandbox.measure.string import indirectness, slack
+from sandbox.meta_learner.none import Nothing
+from sandbox.meter.distance import Distance
+from sandbox.meter.string import String
+from sandbox.model.mlp import MLP
+from sandbox.model.module import Module
+from sandbox.rule.self_distillation import SelfDistillation
+from sandbox.rule.sgd import SGD
+from sandbox.task.noisy_digits import NoisyDigits
+from sandbox.task.sinusoid import Sinusoid
+
+SEEDS = range(3)
+TASK = NoisyDigits(train=200, practice=50, gate=50, dtype="float64")
+MODEL = Module(lambda: MLP(64, 10, dtype="float64"))
+PLAIN = Level(Nothing(), Always(), horizon=5)
+
+
+def last(rule: object, *meters: object, task: object = TASK, model: Module = MODEL, level: Level = PLAIN) -> Record:
+    return list(Loop(World(task, model, rule), Functional(), (level,), meters).run(SEEDS, 3))[-1]  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Contrary(SGD):
+    """Lives by the process's objective turned round."""
+
+    def loss(self, phi: Params, params: Params, slots: Params, batch: Batch, life: Life) -> Tensor:
+        return -super().loss(phi, params, slots, batch, life)
+
+
+def test_an_agent_that_lives_by_the_process_objective_ranks_as_the_process_does() -> None:
+    readings = last(SGD(lr=0.1), Distance(agents=40)).readings
+    assert readings["distance/process_agent"] == pytest.approx([0] * 3, abs=1e-6)
+    assert readings["distance/human_agent"] == pytest.approx(readings["distance/human_process"], abs=1e-6)
+    assert all(0 < value < 0.7 for value in readings["distance/human_process"])
+
+
+def test_an_agent_that_lives_by_the_opposite_ranks_the_other_way_round() -> None:
+    readings = last(Contrary(lr=1e-3), Distance(agents=40)).readings
+    assert readings["distance/process_agent"] == pytest.approx([1] * 3)
+
+
+def test_human_distances_need_a_task_that_knows_the_human() -> None:
+    model = Module(lambda: MLP(1, 1, (4,)))
+    level = replace(PLAIN, lifetime="episodic")
+    readings = last(
+        SGD(lr=0.01), Distance(agents=20), String(agents=20), task=Sinusoid(), model=model, level=level
+    ).readings
+    assert set(readings) == {"distance/process_agent"}
+
+
+def test_a_meter_leaves_the_run_as_it_was() -> None:
+    plain, watched = last(SelfDistillation()), last(SelfDistillation(), Distance(every=1, agents=20))
+    for name, leaf in plain.state.params.items():
+        assert torch.equal(leaf, watched.state.params[name])
+
+
+def test_the_string_is_read_off_the_three_distances() -> None:
+    readings = last(SelfDistillation(trust=0.9), Distance(agents=40), String(agents=40)).readings
+    triples = zip(
+        *(readings[f"distance/{pair}"] for pair in ("human_process", "process_agent", "human_agent")), strict=True
+    )
+    expected = [(slack(*triple), indirectness(*triple)) for triple in triples]
+    assert readings["string/slack"] == pytest.approx([one for one, _ in expected])
+    assert readings["string/indirectness"] == pytest.approx([two for _, two in expected])
+    assert max(readings["string/slack"]) > 0
