@@ -49,11 +49,12 @@ def mann_kendall(values: Any) -> MannKendall:
     found = array(values, "values", [None])
     if len(found) < 3:
         raise wrong(expected="at least three values", got=f"{len(found)}", do="Two always have a direction.")
-    s, deviation = int(np.triu(np.sign(found - found[:, None])).sum()), _deviation(found)
+    s = int(np.triu(np.sign(found - found[:, None])).sum())
+    most, deviation = _orders(found)
     if deviation == 0:
         return MannKendall(0, 0.0, 0.0, 1.0)
     test: Any = kendalltau(np.arange(len(found)), found)
-    return MannKendall(s, float(test.statistic), s / deviation, float(test.pvalue))
+    return MannKendall(s, s / most, s / deviation, float(test.pvalue))
 
 
 def trend(values: Any) -> Trend:
@@ -72,7 +73,7 @@ def trend(values: Any) -> Trend:
     taus = np.array([one.tau for one in each])
     rising, falling = int((taus > 0).sum()), int((taus < 0).sum())
     p = float(binomtest(rising, rising + falling).pvalue) if rising + falling else 1.0
-    spreads = [one.tau / one.s * _deviation(row) if one.s else 0.0 for one, row in zip(each, found, strict=True)]
+    spreads = [deviation / most if most > 0 else 0.0 for most, deviation in map(_orders, found)]
     return Trend(interval(taus), taus, rising, falling, p, float(np.linalg.norm(spreads)) / len(found))
 
 
@@ -88,8 +89,9 @@ def blur(reflective: Any, matched: Any) -> Interval:
     return paired(found, array(matched, "their controls' MI", found.shape))
 
 
-def _deviation(values: Array) -> float:
-    """Of S over all orders of the values (Kendall 1975), exact with ties."""
-    ties = np.unique(values, return_counts=True)[1]
-    n = len(values)
-    return float(np.sqrt((n * (n - 1) * (2 * n + 5) - (ties * (ties - 1) * (2 * ties + 5)).sum()) / 18))
+def _orders(values: Array) -> tuple[float, float]:
+    """Over all orders of the values: what S is divided by for tau-b, and the standard deviation of S (Kendall 1975)."""
+    n, ties = len(values), np.unique(values, return_counts=True)[1]
+    pairs, tied = n * (n - 1) / 2, (ties * (ties - 1) / 2).sum()
+    variance = n * (n - 1) * (2 * n + 5) - (ties * (ties - 1) * (2 * ties + 5)).sum()
+    return float(np.sqrt(pairs * (pairs - tied))), float(np.sqrt(variance / 18))

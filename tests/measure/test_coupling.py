@@ -98,6 +98,8 @@ def test_the_null_forgets_the_partition_but_not_its_sizes() -> None:
     assert float(exact(k).m) == 0
     assert float(exact(k).null) > 0.3
     assert float(exact(k, seed=1).null) != float(exact(k).null)
+    nulls = [float(exact(k, partitions=2, seed=seed).null) for seed in range(200)]
+    assert float(exact(k).null_spread) == pytest.approx(float(np.std(nulls)) * 2**0.5, rel=0.3)
     assert torch.equal(exact(k, seed=1).null, exact(k, seed=1).null)
     assert float(probed(k, partitions=20).null) == pytest.approx(float(exact(k).null), abs=0.05)
 

@@ -57,6 +57,14 @@ def test_a_step_in_place_or_in_numpy_leaves_no_tape() -> None:
     assert vector_jacobian(declare(bandit, arms, ("rate", "baseline"))) is None
 
 
+def test_an_update_in_place_that_the_tape_refuses_is_no_error() -> None:
+    def step(s: dict[str, Tensor]) -> dict[str, Tensor]:
+        s["w"] *= 1 - s["lr"]
+        return s
+
+    assert vector_jacobian(pair(step)) is None
+
+
 DROPPED = {
     "item": lambda s: {"lr": s["lr"], "w": s["w"] - s["lr"].item() * s["w"]},
     "detach": lambda s: {"lr": s["lr"] + 0.01 * s["w"].detach().sum(), "w": s["w"] * 0.9},

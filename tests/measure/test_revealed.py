@@ -162,13 +162,16 @@ def test_meg_finds_the_beta_of_a_soft_policy(horizon: int | None, beta: float) -
         nats += 0.9**t * at @ (step * np.log(step * 4)).sum(axis=1)
         at = np.einsum("s,sa,sat->t", at, step, mdp.transitions)
     assert found.nats == pytest.approx(nats, abs=1e-10)
+    assert found.share == pytest.approx(nats / (log(4) * sum(0.9**t for t in range(horizon or 400))))
 
 
 @horizons
 def test_the_uniform_policy_has_no_meg(horizon: int | None) -> None:
-    mdp, reward = world(4)
-    found = meg(mdp, reward, mdp.uniform, horizon=horizon)
-    assert (found.nats, found.share, found.beta, found.at_bound) == (0, 0, 0, False)
+    for seed in range(10):
+        mdp, reward = world(seed)
+        found = meg(mdp, reward, mdp.uniform, horizon=horizon)
+        assert (found.nats, found.share, found.beta, found.at_bound) == (0, 0, 0, False)
+        assert goal_attribution(mdp, {"reward": reward, "cost": -reward}, mdp.uniform, horizon=horizon).goal is None
 
 
 @given(seed=seeds, scale=st.floats(-20, 20), sign=st.sampled_from([-1, 1]), shift=st.floats(-10, 10))
@@ -241,17 +244,24 @@ def test_a_single_worst_policy_is_foretold_in_full_with_the_sign_turned() -> Non
 
 
 @pytest.mark.parametrize("discount", [0.5, 0.9, 0.999])
-def test_optimal_and_worst_policies_of_random_worlds(discount: float) -> None:
-    mdp, utility = world(5, discount)
-    best = meg(mdp, utility, mdp.optimal(utility))
-    assert best.at_bound
-    assert best.beta > 0
-    assert best.share == pytest.approx(1, abs=1e-6)
-    assert best.nats == pytest.approx(log(4) / (1 - discount), rel=1e-6)
-    worst = meg(mdp, utility, mdp.optimal(-utility))
-    assert worst.at_bound
-    assert worst.beta < 0
-    assert worst.share == pytest.approx(1, abs=1e-3)
+@pytest.mark.parametrize("zero", [0, 1e6])
+def test_optimal_and_worst_policies_of_random_worlds(discount: float, zero: float) -> None:
+    for seed in range(5):
+        mdp, utility = world(seed, discount)
+        for sign in (1, -1):
+            found = meg(mdp, sign * utility + zero, mdp.optimal(utility))
+            assert found.at_bound
+            assert np.sign(found.beta) == sign
+            assert found.share == pytest.approx(1, abs=1e-4)
+            assert found.nats == pytest.approx(log(4) / (1 - discount), rel=1e-4)
+
+
+def test_a_nearly_best_policy_is_not_taken_for_the_best() -> None:
+    mdp, reward = world(3)
+    for beta in (40, -40):
+        found = meg(mdp, reward, soft_policy(mdp, reward, beta))
+        assert not found.at_bound
+        assert found.beta == pytest.approx(beta, rel=1e-3)
 
 
 def test_of_tied_best_actions_half_is_foretold() -> None:
@@ -264,6 +274,8 @@ def test_no_influence_no_meg() -> None:
     for utility in ([0, 1, 2], np.full((3, 4), 7.0), [1e9 + 1e-3, 1e9, 1e9]):
         found = meg(LADDER, utility, FIRST, horizon=5)
         assert (found.nats, found.share, found.beta, found.at_bound) == (0, 0, 0, False)
+    mdp, _ = world(0)  # of a constant only rounding is left
+    assert meg(mdp, np.full((6, 4, 6), 0.1), mdp.optimal(np.arange(6.0))).nats == 0
     alone = MDP([[[1.0]]], 0.9)
     assert meg(alone, [1.0], [[1.0]]).share == 0
     settled = MDP(FORK.transitions, 0.5, [0, 0.5, 0.5])  # the fork is never reached
