@@ -25,7 +25,7 @@ from sandbox.measure.array import Array, square
 
 TOLERANCE = 1e-14  # of the squared norm, to which rows and columns are balanced
 ITERATIONS = 100
-RIDGE = 4e-16
+RIDGE = 4e-16  # of the squared norm: a common factor of s is free, and so is a link too weak to count
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,12 +86,11 @@ def _balancing(k: Array) -> Array:
     k = k - np.diag(np.diag(k))
     (balance,) = get_lapack_funcs(("gebal",), (k,))
     x = -np.log(balance(k, scale=1, permute=0)[3])
-    fixed = 1 / k.size + RIDGE * np.eye(len(k))  # what the weights leave open: a common factor, and links too weak
     for _ in range(ITERATIONS):
         weights = np.square(k * np.exp(x[:, None] - x))
         rows, columns, total = weights.sum(axis=1), weights.sum(axis=0), weights.sum()
         if np.abs(rows - columns).max() <= TOLERANCE * total:
             break
-        laplacian = np.diag(rows + columns) - weights - weights.T
-        x += np.linalg.solve(laplacian + total * fixed, columns - rows) / 2
+        hessian = np.diag(rows + columns + RIDGE * total) - weights - weights.T
+        x += np.linalg.solve(hessian, columns - rows) / 2
     return np.exp(x - x.mean())

@@ -105,8 +105,8 @@ def _participations(j: Array, side: NDArray[np.bool_]) -> tuple[NDArray[Any], ND
 def _modal(eigenvalues: NDArray[np.complex128], participations: NDArray[np.complex128], outer: float) -> float:
     """How much the modes are shared, each weighed by how far it moves the state; `outer` is the share n_o / n."""
     shared = np.minimum(1, np.abs(participations * (1 - participations)) / (outer * (1 - outer)))
-    moves = np.abs(eigenvalues - 1)
-    return float(np.average(shared, weights=moves if moves.any() else None))
+    moves = np.abs(eigenvalues - 1) + np.finfo(float).tiny  # so that all count alike where none moves
+    return float(np.average(shared, weights=moves))
 
 
 def _norm(block: Array) -> float:

@@ -35,12 +35,12 @@ def test_unrelated_edits_of_equal_size_read_one_over_root_two() -> None:
 
 def test_by_hand_step_by_step() -> None:
     own = np.array([[[1.0, 0.0], [2.0, 0.0]], [[0.0, 1.0], [0.0, 4.0]]])
-    other = np.array([[[1.0, 0.0], [1.0, 0.0]], [[0.0, -1.0], [0.0, 4.0]]])
+    other = np.array([[[-1.0, 0.0], [1.0, 0.0]], [[0.0, -1.0], [0.0, 4.0]]])
     found = closed_loop(own, other, [1.0, 2.0], [0.0, 4.0])
-    assert found.course == pytest.approx([1 / 2, 1 / 6])  # steps: (0, 1), (1/3, 0)
-    assert found.share.mean == pytest.approx(1 / 3)
-    half = 12.706204736 / 6  # Student's t of one degree of freedom, for the seeds' shares 1/6 and 1/2
-    assert (found.share.low, found.share.high) == pytest.approx((1 / 3 - half, 1 / 3 + half))
+    assert found.course == pytest.approx([1, 1 / 6])  # of the seeds: 1 and 1, 1/3 and 0
+    assert found.share.mean == pytest.approx(7 / 12)
+    half = 12.706204736 / 12  # Student's t of one degree of freedom, for the seeds' shares 2/3 and 1/2
+    assert (found.share.low, found.share.high) == pytest.approx((7 / 12 - half, 7 / 12 + half))
     assert found.unrelated.mean == pytest.approx((2**-0.5 + 20**0.5 / 6) / 2)
     assert found.gain.mean == pytest.approx(-0.5)
 

@@ -143,6 +143,13 @@ def test_influences_of_very_different_strength_still_balance() -> None:
         assert balanced.sum(axis=0) == pytest.approx(balanced.sum(axis=1), abs=1e-12 * balanced.sum())
 
 
+def test_units_of_any_size_are_undone() -> None:
+    rng = np.random.default_rng(0)
+    k, units = rng.standard_normal((12, 12)), 10 ** rng.uniform(-30, 30, 12)
+    np.fill_diagonal(k, 0)
+    assert integrability(step(units[:, None] * k / units)).gap == pytest.approx(integrability(step(k)).gap, abs=1e-9)
+
+
 def test_weak_influences_balance_beside_strong_inner_pulls() -> None:
     found = integrability(step([[-1, 4e-6], [-1e-6, -1]]))
     assert found.spread == pytest.approx(4)

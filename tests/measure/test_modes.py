@@ -87,6 +87,17 @@ def test_participations_are_the_outer_share_of_each_mode() -> None:
     assert found.participations.sum() == pytest.approx(2)
 
 
+def test_a_mode_shared_as_evenly_as_the_blocks_are_large_is_merged() -> None:
+    found = merge_index(np.eye(4) + 0.1, [0])  # only the sum moves, a quarter of it outer
+    assert found.modal == pytest.approx(1)
+    assert merge_index(np.eye(4) + 0.1, [0, 3]).modal == pytest.approx(1)
+
+
+def test_kappa_takes_spectral_norms() -> None:
+    found = merge_index(np.kron([[0.9, 0.1], [0.2, 0.5]], np.eye(3)), range(3))
+    assert found.kappa == pytest.approx(0.02 / 0.16)
+
+
 @law
 @given(seeds)
 def test_modes_don_t_see_the_basis_within_a_block(seed: int) -> None:
