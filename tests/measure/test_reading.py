@@ -126,6 +126,10 @@ def test_a_large_system_is_read_by_probes_within_three_standard_errors(seed: int
     assert norms(probed) == pytest.approx(norms(exact), rel=0.5)
     assert float(probed.coupling.null) == pytest.approx(float(exact.coupling.null), abs=0.25)
     assert probed.components.components == exact.components.components
+    edges = probed.components.edges
+    assert [edges[edge] for edge in exact.components.edges] == pytest.approx(
+        list(exact.components.edges.values()), rel=0.5
+    )
     assert divergence(probed) == divergence(exact)
 
 

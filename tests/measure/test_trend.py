@@ -168,6 +168,7 @@ def test_turning_the_dial_up_is_a_trend_that_its_controls_don_t_have() -> None:
         lambda: blur([0.5], [0.0]),
         lambda: blur([0.5, 0.6], [0.0]),
         lambda: blur([0.5, nan], [0.0, 0.0]),
+        lambda: blur([0.5, 0.6], [0.0, nan]),
     ],
 )
 def test_what_has_no_trend_is_refused(call) -> None:
