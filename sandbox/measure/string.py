@@ -156,7 +156,7 @@ def local_freedom(jacobian: Any) -> LocalFreedom:
 
 def _triangle(x: float, y: float, w: float) -> tuple[float, float, float]:
     sides = array([x, y, w], "three distances", [3])
-    if (sides < 0).any() or 2 * sides.max() > sides.sum() + TOLERANCE:
+    if 2 * sides.max() > sides.sum() + TOLERANCE:
         raise wrong(expected="three distances of one metric, none above the sum of the others", got=f"{sides.tolist()}",
                     do="Take d(H, P), d(P, A) and d(H, A) by one distance, in one world, on one set.")  # fmt: skip
     return float(sides[0]), float(sides[1]), float(sides[2])

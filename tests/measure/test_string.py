@@ -216,6 +216,24 @@ def test_the_climb_finds_what_few_samples_miss() -> None:
     assert few.climbed == pytest.approx(sin(pi / 3), abs=0.01)
 
 
+def test_the_climb_goes_all_ways_in_many_dimensions() -> None:
+    # processes within .25 of H: a cap of which few random points reach the rim
+    world, widest = MDP(np.full((13, 1, 13), 1 / 13), 0.5), 0.5 * cos(np.arcsin(0.25))
+    for seed in range(3):
+        objective = human(seed, 13) / np.linalg.norm(human(seed, 13))
+        found = wiggle_lower_bound(
+            lambda _, reward: reward,  # so that the loss sees the process itself
+            objective,
+            [world],
+            basis=state_basis(13),
+            epsilon=0.25,
+            loss=lambda _, a, b: chord(a, b),
+            samples=400,
+            climbs=400,
+        )
+        assert widest - 0.015 < found.climbed <= widest
+
+
 def test_where_no_process_serves_it_says_so() -> None:
     stubborn = np.eye(3)[[2, 2, 2]]
     found = wiggle_lower_bound(lambda *_: stubborn, HUMAN, [chooser()], basis=state_basis(3), samples=20)
