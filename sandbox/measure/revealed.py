@@ -205,12 +205,8 @@ def _crossing(slope: Callable[[float], float], bound: float, tie: float) -> tupl
         return 0.0, False
     if least >= -tie or most <= tie:
         return float(np.copysign(bound, least + most)), True
-    middle = slope(0.0)
-    if abs(middle) <= tie:
-        return 0.0, False
-    return float(
-        root_scalar(slope, bracket=(0.0, np.copysign(bound, middle)), method="brentq", maxiter=1000).root
-    ), False
+    ends = (0.0, float(np.copysign(bound, slope(0.0))))
+    return float(root_scalar(slope, bracket=ends, method="brentq", maxiter=1000).root), False
 
 
 def _soft(mdp: MDP, reward: Array, horizon: int | None) -> Array:

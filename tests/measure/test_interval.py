@@ -5,7 +5,6 @@ from math import isnan
 import numpy as np
 import pytest
 
-
 from sandbox.measure.error import MeasureError
 from sandbox.measure.interval import bands, interval, paired
 

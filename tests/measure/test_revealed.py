@@ -256,9 +256,20 @@ def test_optimal_and_worst_policies_of_random_worlds(discount: float, zero: floa
             assert found.nats == pytest.approx(log(4) / (1 - discount), rel=1e-4)
 
 
+def test_any_mixture_of_tied_best_actions_is_at_the_bound() -> None:
+    for seed in range(10):
+        mdp, utility = world(seed, 0.999)
+        twice = MDP(np.repeat(mdp.transitions, 2, axis=1), 0.999)  # every action under two names
+        share = np.random.default_rng(seed).uniform(size=(6, 1, 1))
+        policy = (mdp.optimal(utility)[:, :, None] * np.concatenate([share, 1 - share], axis=2)).reshape(6, 8)
+        found = meg(twice, np.repeat(utility, 2, axis=1), policy)
+        assert found.at_bound
+        assert found.nats == pytest.approx(log(4) / (1 - 0.999), rel=1e-4)  # which name is not foretold
+
+
 def test_a_nearly_best_policy_is_not_taken_for_the_best() -> None:
     mdp, reward = world(3)
-    for beta in (40, -40):
+    for beta in (40, -40, 200):
         found = meg(mdp, reward, soft_policy(mdp, reward, beta))
         assert not found.at_bound
         assert found.beta == pytest.approx(beta, rel=1e-3)
