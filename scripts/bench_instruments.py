@@ -2,7 +2,7 @@
 
 A network learns by SGD at per-weight rates that descend its held-out loss (online hypergradient): n numbers, half of
 them rates. One step and the instruments take turns, so that a busy machine slows all alike; float64, one thread. Run as
-`python scripts/bench_instruments.py [rounds]`.
+`OMP_NUM_THREADS=1 python scripts/bench_instruments.py [rounds]`.
 """
 
 from __future__ import annotations

@@ -29,7 +29,8 @@ Outcome = Literal["divergence", "cycle", "aligned merge", "string", "collusive m
 @dataclass(frozen=True)
 class Approach:
     """d_t = `level` + c `factor`^t with `factor` = exp(-1/`tau`), all as intervals over seeds, and the `change` from
-    start to end.
+    start to end. `misfit` in [0, 1] is the largest distance of the mean curve from its fit, as a share of its range:
+    beyond the noise it is no single exponential, and level and tau are not to be believed.
 
     `factor` ≥ 0 is what is left of the way after each step; near a fixed point it is the spectral radius ρ(J). `tau` is
     in steps. Kinds: "approach", the factor lies below 1; "straight", its interval reaches 1, so no levelling off was
@@ -43,6 +44,7 @@ class Approach:
     tau: Interval
     factor: Interval
     change: Interval
+    misfit: float
 
 
 def approach(curves: Any) -> Approach:
@@ -62,7 +64,7 @@ def approach(curves: Any) -> Approach:
     change = interval(np.where(np.abs(moved) > ROUNDING * np.abs(found).max(), moved, 0))
     if change.sign == 0:
         none = Interval(0.0, 0.0, 0.0, n)
-        return Approach("constant", interval(found.mean(axis=1)), none, none, change)
+        return Approach("constant", interval(found.mean(axis=1)), none, none, change, _misfit(found.mean(axis=0), 0.0))
     whole = np.array(_fit(found.mean(axis=0)))
     without = np.array([_fit(np.delete(found, one, axis=0).mean(axis=0)) for one in range(n)])
     rate, level = map(interval, (n * whole - (n - 1) * without).T)
@@ -72,7 +74,7 @@ def approach(curves: Any) -> Approach:
     if sign <= 0:
         end, beyond = float(found[:, -1].mean()), inf if change.mean > 0 else -inf
         level = Interval(beyond, min(end, beyond), max(end, beyond), n)
-    return Approach(KINDS[sign], level, tau, factor, change)
+    return Approach(KINDS[sign], level, tau, factor, change, _misfit(found.mean(axis=0), whole[0]))
 
 
 def merge_time(distance: Any, delta: float) -> Array:
@@ -138,6 +140,13 @@ def _fit(curve: Array) -> tuple[float, float]:
     bend = _bend(k, t)
     slope = float(bend @ curve) / float(bend @ bend)
     return k, float(curve.mean() + slope * (bend[0] + (1 / k if k else 0)))
+
+
+def _misfit(curve: Array, k: float) -> float:
+    """The largest distance of a curve to its fit of rate k (0: a straight line), over its range."""
+    bend = _bend(k, np.arange(len(curve), dtype=float))
+    apart = curve - curve.mean() - float(bend @ curve) / float(bend @ bend) * bend
+    return float(np.abs(apart).max() / np.ptp(curve)) if np.ptp(curve) > 0 else 0.0
 
 
 def _bend(k: float, t: Array) -> Array:

@@ -23,16 +23,18 @@ class LoopCut:
     moved: Array
 
 
-def loop_cut(step: Callable[[Any], Any], state: Any, outer: Any, steps: int) -> LoopCut:
+def loop_cut(step: Callable[[Any], Any], state: Any, outer: Any, steps: int, *, compared: Any = None) -> LoopCut:
     """The outer's course against its course while it reads the inner as it was at the start.
 
     LCD_k = |Δθ - Δθ_cut| / (|Δθ| + |Δθ_cut|), Δ since the start; LCD_1 is 0, as both then read the same. `step` maps a
     flat state [n], or a batch of them [..., n], tensor or array as given, to the next; `outer` is a mask [n] or
-    indices. The step must be a function of the state: fix its noise. Raises where two calls differ, where a state is
+    indices, and Δ is taken over those of them that are `compared` (a mask or indices; by default all), which leaves
+    out clocks. The step must be a function of the state: fix its noise. Raises where two calls differ, where a state is
     not finite (and at which step), where the partition leaves a side empty, and for fewer than one step.
     """
     start = array(state, "the state")
     side = members(outer, start.shape[-1] if start.ndim else 0)
+    seen = side if compared is None else side & members(compared, len(side))
     form = (state if state.is_floating_point() else state.double()) if isinstance(state, torch.Tensor) else None
     if steps < 1:
         raise wrong(expected="at least one step", got=f"{steps}", do="LCD_k is defined from k = 1.")
@@ -49,7 +51,7 @@ def loop_cut(step: Callable[[Any], Any], state: Any, outer: Any, steps: int) -> 
     for k in range(steps):
         intact = after(intact, f"the state after step {k + 1}")
         cut = np.where(side, after(cut, f"the cut state after step {k + 1}"), start)  # the inner stays as it was
-        gone, alone = (intact - start)[..., side], (cut - start)[..., side]
+        gone, alone = (intact - start)[..., seen], (cut - start)[..., seen]
         with np.errstate(over="ignore"):
             length = array(
                 np.linalg.norm(gone, axis=-1) + np.linalg.norm(alone, axis=-1), f"a course up to step {k + 1}"

@@ -123,5 +123,8 @@ def missed(system: System, product: Callable[[Tensor], Tensor], *, seed: int = 0
             by_tape, by_steps = float(row @ v) - own, float((u * side) @ moved) - own
             noise = rounding * float((u * side * flat).norm()) / step
             if abs(by_tape - by_steps) > 10 * noise + rounding**0.25 * max(abs(by_tape), abs(by_steps)):
-                return f"how {name} depends on {leaf.path}: {by_tape:.3g} by the tape, {by_steps:.3g} by differences"
+                return (
+                    f"how {name} depends on {leaf.path}: along a random direction {by_tape:.6g} by the tape, "
+                    f"{by_steps:.6g} by differences"
+                )
     return None

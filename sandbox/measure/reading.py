@@ -69,8 +69,9 @@ class Reading:
         if isinstance(self.cut, str):
             rows.append(("LCD", None, self.cut))
         else:
-            steps = len(self.cut.divergence)
-            rows.append((f"LCD_{steps}", float(self.cut.divergence[-1]), "the outer's course, loop cut against intact"))
+            steps, moved = len(self.cut.divergence), bool(self.cut.moved[-1])
+            what = "the outer's course, loop cut against intact" if moved else "the outer did not move at all"
+            rows.append((f"LCD_{steps}", float(self.cut.divergence[-1]), what))
         if self.integrability is not None:
             gap = self.integrability
             rows.append(("IOG", gap.gap, f"one-way {gap.one_way:.3f}, raw {gap.raw:.3f}, rates apart {gap.spread:.3g}"))
@@ -115,6 +116,8 @@ def read(
     belongs = belonging(parts, system.n)
     near = _near(system, bounds)
     chosen, note = _method(system, method, seed)
+    if torch.equal(system.lived(system.flat), system.flat):
+        note = "; ".join(filter(None, [note, "the step changes nothing: is it given what it works on?"]))
     if system.n <= largest:
         j = jacobian(system, chosen, spacing=spacing).numpy()
         coupling = exact_coupling(j, system.outer, partitions=partitions, seed=seed, near_bound=near)
@@ -168,7 +171,9 @@ def _cut(system: System, steps: int) -> LoopCut | str:
     if steps < 1:
         raise wrong(expected="at least one step", got=f"{steps}", do="LCD_k is defined from k = 1.")
     try:
-        return loop_cut(system.lived, system.flat, system.outer, steps)
+        whole = system.whole
+        compared = np.arange(len(system.sides)) < system.n if system.discrete else None
+        return loop_cut(whole.lived, whole.flat, whole.sides, steps, compared=compared)
     except MeasureError as error:
         return str(error)
 

@@ -2,7 +2,8 @@
 
 A state is a tensor, an array, a number, an `nn.Module`, or mappings and sequences of these. A leaf's path joins keys by
 "/" and then a module's own dotted names: {"net": nn.Linear(2, 1), "lr": lr} has the leaves net/weight, net/bias and lr.
-Leaves that are not floating point (counters, labels) are handed to the step as they are and never varied. A leaf that
+Leaves that are not floating point (counters, positions) have no derivative: they are handed to the step as declared,
+and advance only where the step is repeated (`whole`). A leaf that
 requires a gradient is handed out so: a step that differentiates by its own learning rate declares it with one.
 """
 
@@ -13,7 +14,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -47,17 +48,29 @@ class Leaf:
 
 @dataclass(frozen=True, eq=False)
 class System:
-    """A step on a flat float64 state [n]. `outer` [n] marks the coordinates of the process; the rest is inner."""
+    """A step on a flat float64 state [n]. `sides` marks the outer coordinates, those of `discrete` leaves last."""
 
     step: Step
     state: Any
     leaves: tuple[Leaf, ...]
-    outer: NDArray[np.bool_]
+    discrete: tuple[Leaf, ...]
+    sides: NDArray[np.bool_]
     seed: int = 0
 
     @property
+    def whole(self) -> System:
+        """The same with its discrete leaves as coordinates after the others: for running it, not for derivatives. Those
+        that no outer path covers are inner."""
+        return replace(self, leaves=self.leaves + self.discrete, discrete=())
+
+    @property
     def n(self) -> int:
-        return len(self.outer)
+        return self.leaves[-1].stop
+
+    @property
+    def outer(self) -> NDArray[np.bool_]:
+        """[n]: which coordinates belong to the process; the rest is inner."""
+        return self.sides[: self.n]
 
     @property
     def flat(self) -> Tensor:
@@ -95,13 +108,16 @@ class System:
         paths = (paths,) if isinstance(paths, str) else tuple(paths)
         for path in paths:
             if not any(_covers(path, leaf.path) for leaf in self.leaves):
-                raise wrong(expected="the path of a floating-point leaf, or its beginning", got=f"'{path}'",
+                raise wrong(expected="the path of a leaf, or its beginning", got=f"'{path}'",
                             do=f"Leaves: {', '.join(leaf.path for leaf in self.leaves)}.")  # fmt: skip
         chosen = [leaf for leaf in self.leaves if any(_covers(path, leaf.path) for path in paths)]
         return np.concatenate([np.arange(leaf.start, leaf.stop) for leaf in chosen])
 
     def _pieces(self, flat: Tensor) -> dict[str, Tensor]:
-        return {leaf.path: flat[leaf.coordinates].reshape(leaf.shape).to(leaf.dtype) for leaf in self.leaves}
+        pieces = {leaf.path: flat[leaf.coordinates].reshape(leaf.shape) for leaf in self.leaves}
+        whole = [leaf.path for leaf in self.leaves if not leaf.dtype.is_floating_point]
+        pieces |= {path: pieces[path].round() for path in whole}
+        return {leaf.path: pieces[leaf.path].to(leaf.dtype) for leaf in self.leaves}
 
     def _collect(self, after: Any) -> Tensor:
         found = dict(_walk(after))
@@ -126,48 +142,58 @@ def declare(step: Step, state: Any, outer: Any, *, inner: Any = None, seed: int 
     own must be made inside it. Raises where a path covers nothing, where outer and inner overlap or leave a leaf out,
     where a side is empty, where the state or its successor is not finite, and where two calls differ.
     """
-    leaves: list[Leaf] = []
-    start = 0
-    for path, value in _walk(state):
-        tensor = _tensor(value)
-        if tensor.is_floating_point() and tensor.numel():
-            stop = start + tensor.numel()
-            shape = tuple(tensor.shape)
-            leaves.append(Leaf(path, start, stop, shape, tensor.dtype, isinstance(value, Tensor)))
-            start = stop
+    leaves, discrete = _leaves(state)
     if not leaves:
         raise wrong(expected="a state with floating-point leaves", got=type(state).__name__,
                     do="Pass a tensor, an nn.Module, or a mapping of these.")  # fmt: skip
-    bare = System(step, state, tuple(leaves), np.zeros(start, bool), seed)
-    side = members(_indices(bare, outer), start)
+    n = leaves[-1].stop
+    whole = System(step, state, leaves + discrete, (), np.zeros(0, bool))
+    side = _mask(whole, outer)
+    members(side[:n], n)
     if inner is not None:
-        rest = np.zeros(start, bool)
-        rest[_indices(bare, inner)] = True
-        for fault, where in (("both outer and inner", side & rest), ("neither", ~side & ~rest)):
+        rest = _mask(whole, inner)
+        for fault, where in (("both outer and inner", side & rest), ("neither", (~side & ~rest)[:n])):
             if where.any():
-                names = [leaf.path for leaf in leaves if where[leaf.coordinates].any()]
+                names = [leaf.path for leaf in whole.leaves if where[leaf.coordinates].any()]
                 raise wrong(expected="every leaf on one side", got=f"{', '.join(names)} on {fault}",
                             do="Name each leaf once, or leave `inner` out: it is the rest.")  # fmt: skip
-    system = System(step, state, tuple(leaves), side, seed)
+    system = System(step, state, leaves, discrete, side, seed)
     once, again = system.lived(system.flat), system.lived(system.flat)
     for name, flat in (("before", system.flat), ("after", once)):
         if not flat.isfinite().all():
             bad = [leaf.path for leaf in leaves if not flat[leaf.coordinates].isfinite().all()]
             raise wrong(expected=f"a finite state {name} the step", got=f"NaN or infinity in {', '.join(bad)}",
                         do="Measure an earlier state, or a smaller learning rate.")  # fmt: skip
-    if not torch.allclose(once, again, rtol=1e-5, atol=1e-9):
+    if not torch.equal(once, again):
         bad = [leaf.path for leaf in leaves if not torch.equal(once[leaf.coordinates], again[leaf.coordinates])]
         raise wrong(expected="a function of the state", got=f"two calls that differ in {', '.join(bad)}",
                     do="Make its generator inside the step, and put its memory into the state.")  # fmt: skip
     return system
 
 
-def _indices(system: System, side: Any) -> Any:
-    """A side as indices or a mask: of paths, or as given for a flat state."""
+def _leaves(state: Any) -> tuple[tuple[Leaf, ...], tuple[Leaf, ...]]:
+    """The leaves that are varied, and the discrete ones, whose coordinates come after them."""
+    found = [(path, value, _tensor(value)) for path, value in _walk(state)]
+    floating = [item for item in found if item[2].is_floating_point()]
+    leaves, start = [], 0
+    for path, value, tensor in floating + [item for item in found if not item[2].is_floating_point()]:
+        if tensor.numel():
+            stop = start + tensor.numel()
+            leaves.append(Leaf(path, start, stop, tuple(tensor.shape), tensor.dtype, isinstance(value, Tensor)))
+            start = stop
+    varied = tuple(leaf for leaf in leaves if leaf.dtype.is_floating_point)
+    return varied, tuple(leaves[len(varied) :])
+
+
+def _mask(system: System, side: Any) -> NDArray[np.bool_]:
+    """[n]: a side, from paths, or as given for a flat state."""
+    mask = np.zeros(system.n, bool)
     if isinstance(side, str) or (isinstance(side, Sequence) and all(isinstance(path, str) for path in side)):
         paths = (side,) if isinstance(side, str) else side
-        return system.indices(paths) if len(paths) else np.zeros(0, int)
-    return np.arange(system.n)[side] if isinstance(side, slice) else side
+        if len(paths):
+            mask[system.indices(paths)] = True
+        return mask
+    return members(np.arange(system.n)[side] if isinstance(side, slice) else side, system.n)
 
 
 def _covers(path: str, leaf: str) -> bool:
@@ -210,8 +236,8 @@ def _build(state: Any, pieces: Mapping[str, Tensor], *, tape: bool, prefix: str 
         return deepcopy(state), {}
     piece = pieces[path].detach().clone()
     if isinstance(state, Tensor):
-        return piece.requires_grad_(tape or state.requires_grad), {path: piece}
-    return (piece.numpy() if isinstance(state, np.ndarray) else float(piece)), {}
+        return piece.requires_grad_(piece.is_floating_point() and (tape or state.requires_grad)), {path: piece}
+    return (piece.numpy().astype(state.dtype) if isinstance(state, np.ndarray) else type(state)(piece)), {}
 
 
 def _build_module(module: nn.Module, pieces: Mapping[str, Tensor], *, tape: bool, prefix: str) -> tuple[nn.Module, Any]:
@@ -220,7 +246,7 @@ def _build_module(module: nn.Module, pieces: Mapping[str, Tensor], *, tape: bool
     for name, value in (*copy.named_parameters(), *copy.named_buffers()):
         if prefix + name in pieces:
             value.data = pieces[prefix + name].detach().clone()
-            given[prefix + name] = value.requires_grad_(tape or value.requires_grad)
+            given[prefix + name] = value.requires_grad_(value.is_floating_point() and (tape or value.requires_grad))
     return copy, given
 
 

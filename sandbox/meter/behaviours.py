@@ -16,7 +16,7 @@ from sandbox.measure.behaviour import ranks
 from sandbox.measure.distance import chord
 
 RADII = (0.03, 0.1, 0.3, 1.0)  # of the noise on weights, in units of their root mean square
-STRIDE = 0.05  # of one optimising step, in units of the length of all weights
+STRIDE = 0.02  # of one optimising step, in units of the length of all weights
 
 
 def distances(probe: Probe, count: int) -> dict[str, Tensor]:

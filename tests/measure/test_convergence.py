@@ -295,3 +295,15 @@ def test_both_fates_of_a_closed_oracle_occur() -> None:
 def test_what_has_no_outcome_is_refused(curves: Curve, threshold: float) -> None:
     with pytest.raises(MeasureError):
         outcome(curves, threshold=threshold)
+
+
+def test_a_curve_that_is_no_exponential_is_told_by_its_misfit() -> None:
+    steps, noise = np.arange(40), 1e-4 * np.random.default_rng(0).standard_normal((6, 40))
+    smooth = approach(0.1 * 0.82**steps + noise)
+    assert smooth.misfit < 0.01
+    assert smooth.tau.mean == pytest.approx(-1 / np.log(0.82), rel=0.05)
+    jump = approach(np.where(steps == 0, 0.5, 0.1 * 0.82 ** (steps - 1.0)) + noise)
+    assert jump.kind == "approach"
+    assert jump.misfit > 0.05
+    assert approach(np.ones((2, 9))).misfit == 0
+    assert approach(np.exp(-steps / 5) + 0.2 * np.cos(steps) + noise).misfit > 0.1

@@ -84,6 +84,37 @@ def test_a_swap_reads_one_and_a_dense_system_like_its_null() -> None:
     assert float(found.null) == pytest.approx(0.5, abs=0.05)
 
 
+def walker(state: dict[str, Any]) -> dict[str, Any]:
+    """The rate follows where a position on a ring of three takes it; the clock only counts."""
+    value = [0.0, 1.0, -3.0][state["position"]]
+    return {"rate": state["rate"] + 0.1 * value, "w": state["w"] * 0.9, "position": (state["position"] + 1) % 3,
+            "clock": state["clock"] + 1}  # fmt: skip
+
+
+def test_discrete_leaves_advance_while_the_loop_is_cut() -> None:
+    state = {"rate": torch.tensor(0.0).double(), "w": torch.ones(2).double(), "position": 0, "clock": np.int64(5)}
+    found = divergence(read(walker, state, outer=("rate", "clock"), cut_steps=6))
+    intact = np.cumsum([0.0, 0.1, -0.3, 0.0, 0.1, -0.3])  # cut, the position stays 0 and the rate where it is
+    assert found == pytest.approx([float(abs(value) > 1e-12) for value in intact])
+    follower = read(walker, state, outer=("rate", "position"), cut_steps=6)
+    assert divergence(follower) == [0] * 6  # the position belongs to the outer: nothing inner is read
+
+
+def test_a_clock_that_the_outer_reads_runs_on_where_it_is_outer() -> None:
+    def step(state: dict[str, Any]) -> dict[str, Any]:
+        return {"a": state["a"] + 0.1 * state["t"], "b": state["b"] * 0.5, "t": state["t"] + 1}
+
+    state = {"a": torch.tensor(0.0).double(), "b": torch.tensor(1.0).double(), "t": 0}
+    assert divergence(read(step, state, outer=("a", "t"), cut_steps=4)) == [0] * 4
+    assert divergence(read(step, state, outer="a", cut_steps=4)) == pytest.approx([0, 1, 1, 1])
+
+
+def test_a_step_that_changes_nothing_is_told() -> None:
+    found = read(lambda state: None, learner(), outer="lr")
+    assert "the step changes nothing" in found.note
+    assert "the outer did not move at all" in str(found)
+
+
 def test_a_course_that_diverges_later_does_not_lose_what_is_known_of_this_step() -> None:
     found = read(lambda z: z**9, torch.tensor([0.5, 3.0], dtype=torch.float64), outer=[0])
     assert isinstance(found.cut, str)

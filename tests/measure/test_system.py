@@ -157,5 +157,6 @@ def test_a_diverged_state_is_refused() -> None:
 
 def test_hidden_memory_is_noticed() -> None:
     rng = np.random.default_rng(0)
-    with pytest.raises(MeasureError, match="two calls that differ in b"):
-        declare(lambda s: {**s, "b": s["b"] + rng.random()}, PAIR, "a")
+    for size in (1.0, 1e-12):
+        with pytest.raises(MeasureError, match="two calls that differ in b"):
+            declare(lambda s, size=size: {**s, "b": s["b"] + size * rng.random()}, PAIR, "a")

@@ -20,6 +20,7 @@ from sandbox.meter.drift import Drift
 from sandbox.meter.gap import Gap
 from sandbox.meter.merge import Merge
 from sandbox.meter.performance import Performance
+from sandbox.meter.separability import Separability
 from sandbox.model.mlp import MLP
 from sandbox.model.module import Module
 from sandbox.model.vector import Vector
@@ -78,6 +79,24 @@ def test_merge_follows_the_closed_form_of_the_dial(trust: float) -> None:
     assert found == pytest.approx([expected] * 3, abs=0.06)
     if trust == 0:
         assert found == [0, 0, 0]
+
+
+@pytest.mark.parametrize(("trust", "share"), [(0.0, 0.25), (0.5, 0.0)])
+def test_merge_says_how_many_bounded_numbers_stand_at_a_bound(trust: float, share: float) -> None:
+    readings = last(digits(SelfDistillation(trust=trust), Merge(probes=2, partitions=2))).readings
+    assert readings["merge/near_bound"] == [share] * 3  # of lr, trust, q and scale
+    assert min(readings["merge/error"]) >= 0
+    world = World(Quadratic(dtype="float64"), Module(lambda: Vector(4, dtype="float64")), SGD(lr=0.1))
+    level = Level(MetaGradient(edits=("rule",)), Always(), horizon=2)
+    unbounded = last(Loop(world, Functional(), (level,), (Merge(probes=2, partitions=2),))).readings
+    assert "merge/m" in unbounded
+    assert "merge/near_bound" not in unbounded
+
+
+def test_merge_is_not_read_where_tasks_share_a_seed() -> None:
+    world = World(Quadratic(dtype="float64"), Module(lambda: Vector(4, dtype="float64")), SGD(lr=0.1), tasks=2)
+    level = Level(MetaGradient(edits=("rule",)), Always(), horizon=2)
+    assert last(Loop(world, Functional(), (level,), (Merge(), Separability()))).readings == {}
 
 
 def test_merge_is_zero_where_every_life_starts_anew() -> None:

@@ -12,9 +12,11 @@ from sandbox.core.protocols import Batch, Level, Life, Params, World
 from sandbox.core.record import Record
 from sandbox.engine.functional import Functional
 from sandbox.gate.always import Always
+from sandbox.loop.probe import LoopProbe
 from sandbox.loop.reflect import Loop
 from sandbox.measure.string import indirectness, slack
 from sandbox.meta_learner.none import Nothing
+from sandbox.meter import behaviours
 from sandbox.meter.distance import Distance
 from sandbox.meter.string import String
 from sandbox.model.mlp import MLP
@@ -78,3 +80,24 @@ def test_the_string_is_read_off_the_three_distances() -> None:
     assert readings["string/slack"] == pytest.approx([one for one, _ in expected])
     assert readings["string/indirectness"] == pytest.approx([two for _, two in expected])
     assert max(readings["string/slack"]) > 0
+
+
+def test_agents_are_fresh_along_the_life_noisy_and_optimised() -> None:
+    """Of 40: ten fresh, ten from birth to now, ten noisy, and five each optimised for P and for A."""
+    world = World(TASK, MODEL, SelfDistillation(trust=0.9))  # A is not P here
+    loop = Loop(world, Functional(), (PLAIN,), ())
+    records = list(loop.run(SEEDS, 3))
+    probe = LoopProbe(loop, records[-1].state, records[0].state, 3)
+    born, lived = probe.adapted(world)
+    agents = list(behaviours._agents(probe, born, lived, 40))
+    assert len(agents) == 40
+    states = [replace(lived, params=params) for params in agents]
+    process = torch.stack([loop.engine.scores(world, state, "practice", "probe").mean(1) for state in states])
+    own = torch.stack([loop.engine.own(world, state, "practice", "probe").mean(1) for state in states])
+    path = [agent["layers.0.weight"] for agent in agents[10:20]]
+    assert torch.equal(path[0], born.params["layers.0.weight"])
+    assert torch.equal(path[-1], lived.params["layers.0.weight"])
+    assert not torch.equal(path[4], path[-1])
+    assert (process[31] < process[30]).all()
+    assert (process[34] < process[19]).all()  # from now on, down P
+    assert (own[35] < own[19]).all()  # and down A
