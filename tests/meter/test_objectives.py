@@ -84,7 +84,7 @@ def test_the_string_is_read_off_the_three_distances() -> None:
 
 def test_agents_are_fresh_along_the_life_noisy_and_optimised() -> None:
     """Of 40: ten fresh, ten from birth to now, ten noisy, and five each optimised for P and for A."""
-    world = World(TASK, MODEL, SelfDistillation(trust=0.9))  # A is not P here
+    world = World(TASK, MODEL, SelfDistillation(trust=0.0, q=0.9))  # A is not P here
     loop = Loop(world, Functional(), (PLAIN,), ())
     records = list(loop.run(SEEDS, 3))
     probe = LoopProbe(loop, records[-1].state, records[0].state, 3)
@@ -100,4 +100,4 @@ def test_agents_are_fresh_along_the_life_noisy_and_optimised() -> None:
     assert not torch.equal(path[4], path[-1])
     assert (process[31] < process[30]).all()
     assert (process[34] < process[19]).all()  # from now on, down P
-    assert (own[35] < own[19]).all()  # and down A
+    assert (own[39] < own[19]).all()  # and down A
