@@ -158,7 +158,7 @@ def _merge_index() -> Drawn:
     betas = np.array([1e-4, 1e-3, 1e-2, 0.1, 0.5])
     each = [[regression("online", seed, beta=beta) for seed in range(SEEDS)] for beta in betas]
     m = np.array([[float(one.coupling.m) for one in row] for row in each])
-    mi = np.array([[one.merge.value for one in row if one.merge] for row in each])
+    mi = np.array([[one.merge_index.value for one in row if one.merge_index] for row in each])
     for values, name, ink, by in ((m, "coupling M", PROCESS, (0, 9)), (mi, "merge index MI", AGENT, (8, -4))):
         say(axes, name, (1e-3, curve(axes, betas, values, ink, marker="o")[1]), ink, by=by)
     axes.set(xscale="log", yscale="log", xlabel="outer learning rate β of an online hypergradient", ylabel="index")

@@ -58,7 +58,8 @@ def exact_coupling(
 ) -> Coupling:
     """M of J [n, n] under a partition: a mask [n] of the outer coordinates, or their indices.
 
-    The null is M under `partitions` random partitions of the same sizes, drawn from `seed`. Raises where J is not
+    The null is M under `partitions` random partitions of the same sizes, drawn from `seed`: NaN for none, its spread
+    for one. With a single outer coordinate there are only n of them, the own one included. Raises where J is not
     square or not finite, and where the partition leaves a side empty.
     """
     j = square(jacobian)
@@ -110,8 +111,11 @@ def probed_coupling(
 
 def near_bound(values: Any, low: float, high: float, *, within: float = 0.01) -> NDArray[np.float64]:
     """[...]: the share, in [0, 1], of bounded `values` [..., k] within that fraction of their range from an end."""
+    if not (np.isfinite([low, high]).all() and low < high):
+        raise wrong(expected="finite bounds, the lower first", got=f"({low}, {high})",
+                    do="What is bounded on one side only: leave out, or give the range that it can reach.")  # fmt: skip
     place = (array(values, "bounded values") - low) / (high - low)
-    if not place.size or not low < high or place.min() < 0 or place.max() > 1:
+    if not place.size or place.min() < 0 or place.max() > 1:
         raise wrong(expected=f"some values in [{low}, {high}]", got=f"{np.asarray(values).tolist()}"[:80],
                     do="Give the bounds in the units in which the values are read.")  # fmt: skip
     return np.mean((place <= within) | (place >= 1 - within), axis=-1)

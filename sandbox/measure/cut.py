@@ -34,7 +34,13 @@ def loop_cut(step: Callable[[Any], Any], state: Any, outer: Any, steps: int, *, 
     """
     start = array(state, "the state")
     side = members(outer, start.shape[-1] if start.ndim else 0)
-    seen = side if compared is None else side & members(compared, len(side))
+    seen = side.copy()
+    if compared is not None:
+        chosen = np.zeros(len(side), bool)
+        chosen[np.asarray(compared)] = True
+        seen &= chosen
+    if not seen.any():
+        raise wrong(expected="an outer coordinate to compare", got="none", do="Name some of the outer ones.")
     form = (state if state.is_floating_point() else state.double()) if isinstance(state, torch.Tensor) else None
     if steps < 1:
         raise wrong(expected="at least one step", got=f"{steps}", do="LCD_k is defined from k = 1.")

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import get_lapack_funcs, schur
-from scipy.sparse.linalg import LinearOperator, eigsh
+from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 from sandbox.measure.array import Array, members, square
 from sandbox.measure.partition import blocks
@@ -83,14 +83,27 @@ def separation(outer: Any, inner: Any) -> float:
 
     def inverse(x: Array) -> Array:
         """(S Sᵀ)⁻¹ of the flat x, for the operator S of the docstring."""
-        for transposed in ("N", "T"):
-            y, shrunk, _ = solve(left, right, x.reshape(gaps.shape), transposed, transposed, -1)
-            x = y / shrunk
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+            for transposed in ("N", "T"):
+                y, shrunk, _ = solve(left, right, x.reshape(gaps.shape), transposed, transposed, -1)
+                x = y / shrunk
+        if not np.isfinite(x).all():
+            raise _NoInverseError
         return x.ravel()
 
     operator = LinearOperator((gaps.size, gaps.size), inverse, dtype=np.float64)  # pyright: ignore[reportCallIssue]
     start = np.random.default_rng(0).standard_normal(gaps.size)
-    return float(eigsh(operator, 1, v0=start, return_eigenvectors=False)[0] ** -0.5)
+    try:
+        return float(eigsh(operator, 1, v0=start, return_eigenvectors=False)[0] ** -0.5)
+    except (
+        _NoInverseError,
+        ArpackError,
+    ):  # so far from normal that the inverse overflows
+        return 0.0
+
+
+class _NoInverseError(ArithmeticError):
+    """The Sylvester operator has no inverse in float64."""
 
 
 def _participations(j: Array, side: NDArray[np.bool_]) -> tuple[NDArray[Any], NDArray[Any], bool]:

@@ -15,8 +15,8 @@ from torch import Tensor
 from sandbox.measure.array import Array
 from sandbox.measure.coupling import Coupling, exact_coupling, near_bound, probed_coupling
 from sandbox.measure.cut import LoopCut, loop_cut
-from sandbox.measure.derivative import Method, jacobian, jacobian_vector, missed, vector_jacobian
-from sandbox.measure.error import MeasureError, wrong
+from sandbox.measure.derivative import Method, check, jacobian, jacobian_vector, vector_jacobian
+from sandbox.measure.error import wrong
 from sandbox.measure.graph import Components, belonging, components
 from sandbox.measure.integrability import Integrability, integrability
 from sandbox.measure.modes import MergeIndex, merge_index
@@ -30,10 +30,10 @@ LARGEST = 1500  # numbers in the state up to which the whole Jacobian is taken
 class Reading:
     """What five instruments say of one step at one state; `print` shows it as a table.
 
-    `coupling`: M with its error, null, four block norms and share of bounded numbers near a bound. `merge`: MI, the
-    timescale-aware one. `components`: LSCC over the modules. `cut`: LCD, by intervention, or why there is none (the
+    `coupling`: M with its error, null, four block norms and share of bounded numbers near a bound. `merge_index`: MI,
+    the timescale-aware one. `components`: LSCC over the modules. `cut`: LCD, by intervention, or why there is none (the
     state diverges within the steps asked for). `integrability`: IOG.
-    `feedback`: whether the two sides reinforce each other. `merge`, `integrability` and `feedback` need the whole
+    `feedback`: whether the two sides reinforce each other. `merge_index`, `integrability` and `feedback` need the whole
     `jacobian` [n, n] and are None beyond the size up to which it is taken. `method` says how derivatives were taken,
     `note` why not by the tape, or "".
     """
@@ -43,7 +43,7 @@ class Reading:
     method: Method
     note: str
     coupling: Coupling
-    merge: MergeIndex | None
+    merge_index: MergeIndex | None
     components: Components
     cut: LoopCut | str
     integrability: Integrability | None
@@ -61,9 +61,9 @@ class Reading:
             ("", None, "|K_oo| {:.3g}  |K_oi| {:.3g}  |K_io| {:.3g}  |K_ii| {:.3g}".format(*norms)),
             ("", None, "near a bound: " + ("none declared" if isnan(c.near_bound) else f"{float(c.near_bound):.2f}")),
         ]
-        if self.merge is not None:
-            kappa = "skipped" if self.merge.kappa is None else f"{self.merge.kappa:.3g}"
-            rows.append(("MI", self.merge.value, f"modal {self.merge.modal:.3f}, kappa {kappa}"))
+        if self.merge_index is not None:
+            kappa = "skipped" if self.merge_index.kappa is None else f"{self.merge_index.kappa:.3g}"
+            rows.append(("MI", self.merge_index.value, f"modal {self.merge_index.modal:.3f}, kappa {kappa}"))
         parts = " ".join("{" + ", ".join(names) + "}" for names in self.components.components)
         rows.append(("LSCC", self.components.share, f"largest first: {parts}"))
         if isinstance(self.cut, str):
@@ -115,7 +115,11 @@ def read(
     parts = _modules(system, modules)
     belongs = belonging(parts, system.n)
     near = _near(system, bounds)
-    chosen, note = _method(system, method, seed)
+    if partitions < 2:
+        raise wrong(expected="at least 2 partitions", got=f"{partitions}", do="One has no spread; 50 are the default.")
+    if spacing is not None and method == "tape":
+        raise wrong(expected="a spacing with differences", got="method='tape'", do="Use method='differences'.")
+    chosen, note = _method(system, "differences" if spacing is not None and method == "auto" else method, seed)
     if torch.equal(system.lived(system.flat), system.flat):
         note = "; ".join(filter(None, [note, "the step changes nothing: is it given what it works on?"]))
     if system.n <= largest:
@@ -131,7 +135,7 @@ def read(
         method=chosen,
         note=note,
         coupling=coupling,
-        merge=None if j is None else merge_index(j, system.outer),
+        merge_index=None if j is None else merge_index(j, system.outer),
         components=components(norms, dict(zip(parts, belongs.sum(axis=1), strict=True))),
         cut=_cut(system, cut_steps),
         integrability=None if j is None else integrability(j),
@@ -147,13 +151,14 @@ def _method(system: System, method: str, seed: int) -> tuple[Method, str]:
     if method not in ("auto", "tape"):
         raise wrong(expected="method 'auto', 'tape' or 'differences'", got=f"'{method}'", do="'auto' checks the tape.")
     product = vector_jacobian(system)
-    fault = "the step leaves no tape" if product is None else missed(system, product, seed=seed)
-    if fault is None:
-        return "tape", ""
+    found = None if product is None else check(system, product, seed=seed)
+    if found is not None and not found.missed:
+        return "tape", f"unverified by {', '.join(found.unchecked)}" if found.unchecked else ""
+    fault = "the step leaves no tape" if found is None else f"the tape misses {found.missed}"
     if method == "tape":
         raise wrong(expected="a tape from the state to all that depends on it", got=fault,
                     do="Compute in tensors, without .item(), .detach() or no_grad; or use method='auto'.")  # fmt: skip
-    return "differences", fault if product is None else f"the tape misses {fault}"
+    return "differences", fault
 
 
 def _modules(system: System, modules: Mapping[str, str | Sequence[str]] | None) -> dict[str, NDArray[np.int64]]:
@@ -174,7 +179,7 @@ def _cut(system: System, steps: int) -> LoopCut | str:
         whole = system.whole
         compared = np.arange(len(system.sides)) < system.n if system.discrete else None
         return loop_cut(whole.lived, whole.flat, whole.sides, steps, compared=compared)
-    except MeasureError as error:
+    except (ArithmeticError, ValueError) as error:  # of the step too; a MeasureError is a ValueError
         return str(error)
 
 

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from sandbox.measure.array import members
 from sandbox.measure.error import wrong
 
+LARGEST = 2**53  # the largest whole number up to which a flat float64 state holds all
 Step = Callable[[Any], Any]
 """One reflective step: takes a copy of the state, returns the state after it in the same form, or changes the copy in
 place and returns None."""
@@ -121,6 +122,10 @@ class System:
 
     def _collect(self, after: Any) -> Tensor:
         found = dict(_walk(after))
+        new = found.keys() - {path for path, _ in _walk(self.state)}
+        if new:
+            raise wrong(expected="the declared leaves after the step", got=f"new ones: {', '.join(sorted(new))}",
+                        do="Give what grows its full size from the start.")  # fmt: skip
         pieces: list[Tensor] = []
         for leaf in self.leaves:
             if leaf.path not in found:
@@ -174,6 +179,19 @@ def declare(step: Step, state: Any, outer: Any, *, inner: Any = None, seed: int 
 def _leaves(state: Any) -> tuple[tuple[Leaf, ...], tuple[Leaf, ...]]:
     """The leaves that are varied, and the discrete ones, whose coordinates come after them."""
     found = [(path, value, _tensor(value)) for path, value in _walk(state)]
+    for path, _, tensor in found:
+        if tensor.is_complex() or (
+            not tensor.is_floating_point() and tensor.numel() and tensor.double().abs().max() > LARGEST
+        ):
+            raise wrong(expected=f"'{path}' of real numbers, whole ones up to 2^53", got=f"{tensor.dtype}",
+                        do="Keep real and imaginary parts apart, and large keys inside the step.")  # fmt: skip
+    paths = [path for path, _, _ in found]
+    shared = [id(value) for _, value, _ in found if isinstance(value, nn.Parameter)]
+    for fault, twice in (("two leaves of one path", len(set(paths)) < len(paths)),
+                         ("a parameter in two places", len(set(shared)) < len(shared))):  # fmt: skip
+        if twice:
+            raise wrong(expected="each leaf once", got=fault,
+                        do="Rename keys; put modules that share weights into one nn.ModuleDict.")  # fmt: skip
     floating = [item for item in found if item[2].is_floating_point()]
     leaves, start = [], 0
     for path, value, tensor in floating + [item for item in found if not item[2].is_floating_point()]:
@@ -206,8 +224,7 @@ def _walk(state: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         named = (*state.named_parameters(), *state.named_buffers())
         yield from ((prefix + name, value) for name, value in named)
     elif isinstance(state, Mapping | list | tuple):
-        keyed = state.items() if isinstance(state, Mapping) else enumerate(state)
-        for key, value in keyed:
+        for key, value in _keyed(state):
             deeper = isinstance(value, nn.Module | Mapping | list | tuple)
             yield from _walk(value, f"{prefix}{key}/" if deeper else f"{prefix}{key}")
     elif isinstance(state, Tensor | np.ndarray | np.generic | float | int | bool):
@@ -218,6 +235,13 @@ def _walk(state: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
                     do="Put what the step changes into the state, and the rest into the step.")  # fmt: skip
 
 
+def _keyed(state: Any) -> Iterable[tuple[Any, Any]]:
+    """Keys and values: of a mapping, of a named tuple, of a sequence by position."""
+    if isinstance(state, Mapping):
+        return state.items()
+    return zip(getattr(state, "_fields", range(len(state))), state, strict=True)
+
+
 def _build(state: Any, pieces: Mapping[str, Tensor], *, tape: bool, prefix: str = "") -> tuple[Any, dict[str, Tensor]]:
     """A copy of the state with its varied leaves replaced, and the tensors that stand in it, by path."""
     if isinstance(state, nn.Module):
@@ -225,11 +249,14 @@ def _build(state: Any, pieces: Mapping[str, Tensor], *, tape: bool, prefix: str 
     if isinstance(state, Mapping | list | tuple):
         built: dict[Any, Any] = {}
         given: dict[str, Tensor] = {}
-        for key, value in state.items() if isinstance(state, Mapping) else enumerate(state):
+        for key, value in _keyed(state):
             deeper = isinstance(value, nn.Module | Mapping | list | tuple)
             inside = f"{prefix}{key}/" if deeper else f"{prefix}{key}"
             built[key], more = _build(value, pieces, tape=tape, prefix=inside)
             given |= more
+        if isinstance(state, tuple):
+            kind = type(state)
+            return (kind(*built.values()) if hasattr(kind, "_fields") else kind(built.values())), given
         return (built if isinstance(state, Mapping) else list(built.values())), given
     path = prefix or "state"
     if path not in pieces:

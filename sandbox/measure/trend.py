@@ -17,8 +17,8 @@ from sandbox.measure.interval import Interval, interval, paired
 class MannKendall:
     """`s`: pairs of steps over which the value rises, less those over which it falls. `tau` in [-1, 1]: Kendall's
     tau-b, 1 where it rises at every step, 0 where it has no direction or is constant. `z`: s over its standard
-    deviation under any order, ties counted, without correction for continuity. `p` in [0, 1], two-sided: exact for at
-    most 33 values without ties, otherwise that of z."""
+    deviation under any order, ties counted, without correction for continuity. `p` in [0, 1], two-sided: exact where
+    SciPy counts the orders (short or nearly monotone series without ties), otherwise that of z."""
 
     s: int
     tau: float

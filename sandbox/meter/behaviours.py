@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from math import nan
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from sandbox.core.error import ConfigError, explain
 from sandbox.core.protocols import KnowsHuman, Params, Probe
 from sandbox.core.random import normal, uniforms
 from sandbox.core.state import State
 from sandbox.core.tree import by_seed, tree_map
-from sandbox.measure.behaviour import ranks
+from sandbox.measure.behaviour import FEWEST, ranks
 from sandbox.measure.distance import chord
 
 RADII = (0.03, 0.1, 0.3, 1.0)  # of the noise on weights, in units of their root mean square
@@ -24,19 +27,22 @@ def distances(probe: Probe, count: int) -> dict[str, Tensor]:
     two objectives over `count` agents. Nothing where the task has no practice split.
 
     A quarter each: fresh agents; between a life's birth and now; now, with noise; and now, optimised for P and for A
-    by turns. H has no gradient, so no agent is optimised for it.
+    in turn. H has no gradient, so no agent is optimised for it. NaN for a seed one of whose scores is not finite.
     """
+    if count < FEWEST:
+        raise ConfigError(explain(expected=f"at least {FEWEST} agents", got=f"{count}", do="256 are the default."))
     if "practice" not in probe.world.task.noise:
         return {}
     born, lived = probe.adapted(probe.world)
     scores = [_verdicts(probe, replace(lived, params=params)) for params in _agents(probe, born, lived, count)]
     said = {name: torch.stack([score[name] for score in scores], dim=1).numpy() for name in scores[0]}
-    rank = {name: [ranks(row) for row in rows] for name, rows in said.items()}
+    fine = np.all([np.isfinite(rows).all(axis=1) for rows in said.values()], axis=0)
 
     def between(a: str, b: str) -> Tensor:
-        return torch.tensor([chord(x, y) for x, y in zip(rank[a], rank[b], strict=True)], dtype=torch.float64)
+        rows = zip(said[a], said[b], fine, strict=True)
+        return torch.tensor([chord(ranks(x), ranks(y)) if ok else nan for x, y, ok in rows], dtype=torch.float64)
 
-    pairs = [(a, b) for a, b in (("human", "process"), ("process", "agent"), ("human", "agent")) if a in rank]
+    pairs = [(a, b) for a, b in (("human", "process"), ("process", "agent"), ("human", "agent")) if a in said]
     return {f"{a}_{b}": between(a, b) for a, b in pairs}
 
 

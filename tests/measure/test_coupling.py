@@ -206,6 +206,9 @@ def test_malformed_input_is_refused(jacobian: Tensor, outer: list[int], message:
 def test_one_probe_has_no_error_and_values_must_lie_in_their_bounds() -> None:
     with pytest.raises(MeasureError, match="at least 2 probes"):
         probed(blocks(), m=1)
-    for values, low, high in (([2.0], 0, 1), ([], 0, 1), ([0.5], 1, 0)):
+    for values in ([2.0], [-0.1], []):
         with pytest.raises(MeasureError, match="some values in"):
-            near_bound(values, low, high)
+            near_bound(values, 0, 1)
+    for low, high in ((1, 0), (0.5, 0.5), (0, float("inf"))):
+        with pytest.raises(MeasureError, match="finite bounds, the lower first"):
+            near_bound([0.5], low, high)

@@ -144,3 +144,18 @@ def test_a_course_too_far_to_be_measured_is_refused() -> None:
 def test_a_step_must_keep_the_size_of_the_state() -> None:
     with pytest.raises(MeasureError, match="the state after step 1"):
         loop_cut(lambda z: z[:1], [0.0, 1.0], [0], 1)
+
+
+def test_only_what_is_compared_counts() -> None:
+    def step(z: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.array([z[0] + z[2], z[1] + 5, z[2] * 2])
+
+    start = [0.0, 0.0, 1.0]
+    by_hand = [(2**k - 1 - k) / (2**k - 1 + k) for k in (1, 2, 3)]
+    for compared in ([0], [True, False, False], [0, 2]):
+        assert loop_cut(step, start, [0, 1], 3, compared=compared).divergence.tolist() == pytest.approx(by_hand)
+    everything = loop_cut(step, start, [0, 1], 3, compared=range(3)).divergence
+    assert everything.tolist() == loop_cut(step, start, [0, 1], 3).divergence.tolist()
+    assert everything[-1] < by_hand[-1]  # the clock goes the same way in both
+    with pytest.raises(MeasureError, match="an outer coordinate to compare"):
+        loop_cut(step, start, [0, 1], 3, compared=[2])

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from sandbox.measure.derivative import jacobian, jacobian_vector, missed, vector_jacobian
+from sandbox.measure.derivative import Check, check, jacobian, jacobian_vector, vector_jacobian
 from sandbox.measure.error import MeasureError
 from sandbox.measure.system import System, declare
 from tests.measure.foreign import bandit, higher_loop, network, plain_loop
@@ -46,7 +46,7 @@ def test_a_loop_with_higher_is_differentiated_by_its_tape() -> None:
     system = declare(higher_loop(0.1), {"network": network(), "lr": lr}, "lr")
     product = vector_jacobian(system)
     assert product is not None
-    assert missed(system, product) is None
+    assert check(system, product) == Check("", ())
     torch.testing.assert_close(jacobian(system, "tape"), jacobian(system, "differences"), rtol=1e-6, atol=1e-7)
 
 
@@ -79,7 +79,7 @@ def test_a_dropped_influence_is_found(name: str, where: str, dtype: torch.dtype)
     system = pair(DROPPED[name], dtype)
     product = vector_jacobian(system)
     assert product is not None
-    assert where in str(missed(system, product))
+    assert where in check(system, product).missed
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -88,7 +88,7 @@ def test_a_whole_tape_is_not_accused(dtype: torch.dtype) -> None:
         system = pair(lambda s: {"lr": s["lr"] * (1 - 1e-3 * (s["w"] ** 2).sum()), "w": s["w"] * (1 - s["lr"])}, dtype)
         product = vector_jacobian(system)
         assert product is not None
-        assert missed(system, product, seed=seed) is None
+        assert check(system, product, seed=seed) == Check("", ())
 
 
 def test_differences_move_each_leaf_by_its_own_scale() -> None:
@@ -111,3 +111,66 @@ def test_derivatives_that_do_not_exist_are_refused() -> None:
         jacobian(system, "tape")
     with pytest.raises(MeasureError, match=r"got none\. Return new tensors"):
         jacobian(declare(lambda z: z.detach() * 2, torch.ones(2), [0]), "tape")
+
+
+def second_moment(detached: bool, v: list[float]) -> System:
+    """A step down the root of a second moment, which has no value below 0."""
+
+    def step(s: dict[str, Tensor]) -> dict[str, Tensor]:
+        scale = s["v"].detach() if detached else s["v"]
+        return {"w": s["w"] * (1 - 0.1 / (scale.sqrt() + 1e-3)), "v": s["v"] * 1}
+
+    return declare(step, {"w": torch.ones(2).double(), "v": torch.tensor(v).double()}, "v")
+
+
+@pytest.mark.parametrize("v", [[0.5, 1.0], [1e-8, 1.0]])
+def test_next_to_the_end_of_a_domain_the_tape_is_checked_closer(v: list[float]) -> None:
+    for detached in (False, True):
+        system = second_moment(detached, v)
+        product = vector_jacobian(system)
+        assert product is not None
+        assert ("inner depends on v" in check(system, product).missed) == detached
+    found, exact = (jacobian(second_moment(False, v), way) for way in ("differences", "tape"))
+    torch.testing.assert_close(found[:, 2:], exact[:, 2:], rtol=0.2, atol=1e-6)
+
+
+def test_what_cannot_be_checked_is_named() -> None:
+    system = second_moment(False, [0.0, 1.0])
+    system = declare(lambda s: {"w": s["w"] * 1, "v": s["v"] + 0 * s["v"].sqrt().detach()}, system.state, "v")
+    product = vector_jacobian(system)
+    assert product is not None
+    assert check(system, product) == Check("", ("v",))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_kinks_in_float32_are_no_fault_of_the_tape(seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    x, y = torch.randn(256, 20, generator=generator), torch.randn(256, generator=generator)
+    net = torch.nn.Sequential(torch.nn.Linear(20, 8), torch.nn.ReLU(), torch.nn.Linear(8, 1))
+
+    def step(s: dict[str, Any]) -> dict[str, Any]:
+        weights = dict(s["net"].named_parameters())
+        loss = (torch.func.functional_call(s["net"], weights, (x,)).squeeze() - y).square().mean()
+        slopes = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
+        return {
+            "net": {k: w - s["lr"] * g for (k, w), g in zip(weights.items(), slopes, strict=True)},
+            "lr": s["lr"] * 1,
+        }
+
+    system = declare(step, {"net": net, "lr": torch.tensor(0.05)}, "lr")
+    product = vector_jacobian(system)
+    assert product is not None
+    assert check(system, product).missed == ""
+
+
+def test_one_coordinate_of_many_is_moved_no_farther_than_one_of_few() -> None:
+    for n in (1, 400):
+        system = declare(lambda z: z - 0.1 * (3 * z).sin(), torch.linspace(0.5, 1.5, n + 1).double(), [0])
+        exact, found = jacobian(system, "tape"), jacobian(system, "differences")
+        torch.testing.assert_close(found, exact, rtol=0, atol=1e-9)
+
+
+def test_a_spacing_is_positive() -> None:
+    for spacing in (0.0, -1.0):
+        with pytest.raises(MeasureError, match="a spacing > 0"):
+            jacobian(flat(), "differences", spacing=spacing)

@@ -234,3 +234,12 @@ def test_systems_without_parts_are_merged() -> None:
 def test_what_has_no_modes_or_no_parts_is_refused(j, outer: list[int]) -> None:
     with pytest.raises(MeasureError):
         merge_index(j, outer)
+
+
+def test_blocks_far_from_normal_read_a_separation_of_nothing() -> None:
+    """Two delay lines of forty stages: next to one another their spectra can't be told apart in float64."""
+    first, second = (np.eye(40, k=-1) + np.diag(np.full(40, rate)) for rate in (0.5, 0.5001))
+    assert separation(first - np.eye(40), second - np.eye(40)) < 1e-12
+    j = np.block([[first, 1e-3 * np.ones((40, 40))], [1e-3 * np.ones((40, 40)), second]])
+    found = merge_index(j, range(40))
+    assert 0 <= found.value <= 1

@@ -35,8 +35,8 @@ def test_a_plain_training_loop_is_a_hierarchy() -> None:
     assert float(found.coupling.m) == 0
     assert bool(found.coupling.degenerate)  # the rate never moves at all
     assert float(found.coupling.inner_outer) > 0
-    assert found.merge is not None
-    assert found.merge.value == 0
+    assert found.merge_index is not None
+    assert found.merge_index.value == 0
     assert divergence(found) == [0] * 20
     assert found.components.components == (("network",), ("lr",))
 
@@ -49,9 +49,9 @@ def test_a_loop_with_higher_that_moves_its_rate_is_coupled(beta: float) -> None:
     assert found.components.share == 1
     slow = read(higher_loop(beta / 10), learner(requires_grad=True), outer="lr")
     assert float(slow.coupling.m) == pytest.approx(float(found.coupling.m), rel=1e-6)  # M sees structure,
-    assert slow.merge is not None
-    assert found.merge is not None
-    assert slow.merge.value < found.merge.value  # MI the timescale
+    assert slow.merge_index is not None
+    assert found.merge_index is not None
+    assert slow.merge_index.value < found.merge_index.value  # MI the timescale
 
 
 def test_a_bandit_in_numpy_is_read_by_differences() -> None:
@@ -72,8 +72,8 @@ def test_a_bandit_in_numpy_is_read_by_differences() -> None:
 def test_hierarchies_read_zero(system: Any) -> None:
     found = read(system.step, system.state, outer=system.indices)
     assert float(found.coupling.m) == pytest.approx(0, abs=1e-12)
-    assert found.merge is not None
-    assert found.merge.value == pytest.approx(0, abs=1e-12)
+    assert found.merge_index is not None
+    assert found.merge_index.value == pytest.approx(0, abs=1e-12)
 
 
 def test_a_swap_reads_one_and_a_dense_system_like_its_null() -> None:
@@ -152,7 +152,7 @@ def test_a_large_system_is_read_by_probes_within_three_standard_errors(seed: int
     system = online_hypergradient(seed)
     exact = read(system.step, system.state, outer=system.indices)
     probed = read(system.step, system.state, outer=system.indices, largest=5, method=method, seed=seed)
-    assert probed.merge is probed.integrability is probed.feedback is probed.jacobian is None
+    assert probed.merge_index is probed.integrability is probed.feedback is probed.jacobian is None
     assert abs(float(probed.coupling.m - exact.coupling.m)) < 3 * float(probed.coupling.error)
     assert norms(probed) == pytest.approx(norms(exact), rel=0.5)
     assert float(probed.coupling.null) == pytest.approx(float(exact.coupling.null), abs=0.25)
@@ -171,9 +171,9 @@ def test_differences_read_what_the_tape_reads(seed: int) -> None:
     by_steps = read(system.step, system.state, outer=system.indices, method="differences")
     assert float(by_steps.coupling.m) == pytest.approx(float(by_tape.coupling.m), rel=1e-6)
     assert norms(by_steps) == pytest.approx(norms(by_tape), rel=1e-6)
-    assert by_tape.merge is not None
-    assert by_steps.merge is not None
-    assert by_steps.merge.value == pytest.approx(by_tape.merge.value, rel=1e-5)
+    assert by_tape.merge_index is not None
+    assert by_steps.merge_index is not None
+    assert by_steps.merge_index.value == pytest.approx(by_tape.merge_index.value, rel=1e-5)
 
 
 def test_a_tape_that_misses_an_influence_is_not_believed() -> None:
@@ -211,3 +211,26 @@ def test_malformed_options_are_refused(options: dict[str, Any], message: str) ->
     system = swap()
     with pytest.raises(MeasureError, match=message):
         read(system.step, system.state, outer=system.indices, **options)
+
+
+def test_a_spacing_asks_for_differences() -> None:
+    def jumps(s: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return {"a": s["a"] - 0.1 * (10 * s["b"]).round() / 10, "b": s["b"] - 0.1 * s["a"]}
+
+    state = {"a": torch.tensor(1.0).double(), "b": torch.tensor(2.03).double()}
+    found = read(jumps, state, outer="a", spacing=0.5)
+    assert found.method == "differences"
+    assert float(found.coupling.outer_inner) == pytest.approx(0.1, rel=0.05)
+    with pytest.raises(MeasureError, match="a spacing with differences"):
+        read(jumps, state, outer="a", spacing=0.5, method="tape")
+    with pytest.raises(MeasureError, match="at least 2 partitions"):
+        read(jumps, state, outer="a", partitions=1)
+
+
+def test_a_step_that_fails_later_on_does_not_lose_what_is_known_of_this_one() -> None:
+    def step(s: dict[str, Any]) -> dict[str, Any]:
+        return {"a": s["a"] - 0.1 / s["left"], "b": s["b"] * 0.5, "left": s["left"] - 1}
+
+    found = read(step, {"a": 1.0, "b": 1.0, "left": 3}, outer=("a", "left"))
+    assert found.cut == "float division by zero"
+    assert "division" in str(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -160,3 +160,57 @@ def test_hidden_memory_is_noticed() -> None:
     for size in (1.0, 1e-12):
         with pytest.raises(MeasureError, match="two calls that differ in b"):
             declare(lambda s, size=size: {**s, "b": s["b"] + size * rng.random()}, PAIR, "a")
+
+
+def test_a_parameter_in_two_places_and_two_leaves_of_one_path_are_refused() -> None:
+    one, two = nn.Linear(2, 2), nn.Linear(2, 2)
+    two.weight = one.weight
+    with pytest.raises(MeasureError, match="a parameter in two places"):
+        declare(unchanged, {"one": one, "two": two}, "one")
+    together = declare(unchanged, nn.ModuleDict({"one": one, "two": two}), "one.bias")
+    assert together.n == 4 + 2 + 2
+    with pytest.raises(MeasureError, match="two leaves of one path"):
+        declare(unchanged, {"a/b": 1.0, "a": [2.0], "c": {"d": 1.0}, "c/d": 3.0}, "a")
+
+
+def test_what_grows_is_refused() -> None:
+    with pytest.raises(MeasureError, match="new ones: memory/1"):
+        declare(lambda s: {**s, "memory": [*s["memory"], s["a"]]}, {**PAIR, "memory": [number(0)]}, "a")
+
+
+@pytest.mark.parametrize("value", [torch.tensor(1j), 2**60, np.array([2**55])])
+def test_numbers_that_a_flat_state_cannot_hold_are_refused(value: Any) -> None:
+    with pytest.raises(MeasureError, match="'c' of real numbers"):
+        declare(unchanged, {**PAIR, "c": value}, "a")
+
+
+class Weights(NamedTuple):
+    slow: torch.Tensor
+    fast: torch.Tensor
+
+
+def test_containers_keep_their_kind_and_fields_are_named() -> None:
+    seen: list[Any] = []
+
+    def step(state: dict[str, Any]) -> dict[str, Any]:
+        seen.append(state)
+        return state
+
+    system = declare(step, {"w": Weights(number(1), number(2)), "pair": (number(3), 4)}, "w/slow")
+    assert [leaf.path for leaf in system.leaves] == ["w/slow", "w/fast", "pair/0"]
+    assert isinstance(seen[0]["w"], Weights)
+    assert isinstance(seen[0]["pair"], tuple)
+
+
+def test_discrete_leaves_come_last_and_keep_their_kind() -> None:
+    def step(s: dict[str, Any]) -> dict[str, Any]:
+        assert type(s["n"]) is int
+        assert type(s["on"]) is bool
+        assert s["ids"].dtype == np.int32
+        return {**s, "n": s["n"] + 1, "on": not s["on"], "ids": s["ids"] + 1}
+
+    state = {"n": 3, "on": True, "a": number(1), "ids": np.array([1, 2], np.int32), "b": number(2)}
+    whole = declare(step, state, ("a", "n")).whole
+    assert [leaf.path for leaf in whole.leaves] == ["a", "b", "n", "on", "ids"]
+    assert whole.sides.tolist() == [True, False, True, False, False, False]
+    assert whole.lived(whole.lived(whole.flat)).tolist() == [1, 2, 5, 1, 3, 4]

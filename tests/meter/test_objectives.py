@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from sandbox.core.error import ConfigError
 from sandbox.core.protocols import Batch, Level, Life, Params, World
 from sandbox.core.record import Record
 from sandbox.engine.functional import Functional
@@ -101,3 +102,18 @@ def test_agents_are_fresh_along_the_life_noisy_and_optimised() -> None:
     assert (process[31] < process[30]).all()
     assert (process[34] < process[19]).all()  # from now on, down P
     assert (own[39] < own[19]).all()  # and down A
+
+
+def test_too_few_agents_are_refused() -> None:
+    with pytest.raises(ConfigError, match="at least 16 agents"):
+        last(SGD(lr=0.1), Distance(agents=8))
+
+
+def test_a_seed_whose_scores_are_not_finite_reads_nan_alone() -> None:
+    loop = Loop(World(TASK, MODEL, SGD(lr=0.1)), Functional(), (PLAIN,), ())
+    records = list(loop.run(SEEDS, 1))
+    state = records[-1].state
+    state.params["layers.0.weight"][1] = float("inf")
+    found = Distance(agents=16).read(LoopProbe(loop, state, records[0].state, 1))
+    for value in found.values():
+        assert value.isnan().tolist() == [False, True, False]
