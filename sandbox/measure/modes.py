@@ -2,7 +2,7 @@
 
 A mode of J whose participation (Pérez-Arriaga, Verghese and Schweppe 1982) lies in one block belongs to one level; a
 mode that both blocks take part in belongs to neither. With one coordinate a side, J = [[p, q], [r, s]],
-MI = 4 q r / ((p - s)² + 4 q r): coupling against the gap between the rates.
+MI = 4 |q r| / ((p - s)² + 4 |q r|): coupling against the gap between the rates.
 """
 
 from __future__ import annotations
