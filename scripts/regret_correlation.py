@@ -35,13 +35,16 @@ DISTANCES: dict[str, Callable[[MDP, Array, Array], float]] = {
 }
 
 
-def pairs(worlds: int, seed: int, amount: tuple[float, float]) -> tuple[dict[str, Array], Array]:
+def pairs(
+    worlds: int, seed: int, amount: tuple[float, float], *, deterministic: bool = False
+) -> tuple[dict[str, Array], Array]:
     """Each distance [worlds, mixtures] by name, and the regret [worlds, mixtures]."""
     found = {name: np.zeros((worlds, len(MIXTURES))) for name in DISTANCES}
     lost = np.zeros((worlds, len(MIXTURES)))
     for w in range(worlds):
         rng = np.random.default_rng([seed, w])
-        mdp = MDP(rng.dirichlet(np.ones(STATES), (STATES, ACTIONS)), DISCOUNT)
+        dynamics = rng.dirichlet(np.ones(STATES), (STATES, ACTIONS))
+        mdp = MDP(np.eye(STATES)[dynamics.argmax(axis=2)] if deterministic else dynamics, DISCOUNT)
         first, second = rng.normal(size=(2, STATES, ACTIONS, STATES))
         for m, t in enumerate(MIXTURES):
             noise = rng.normal(size=first.shape)
@@ -56,26 +59,40 @@ def pairs(worlds: int, seed: int, amount: tuple[float, float]) -> tuple[dict[str
 def correlation(distance: Array, lost: Array, *, ranked: bool = False) -> tuple[float, float, float]:
     """Pearson's correlation (Spearman's if `ranked`) of two [worlds, mixtures] and the ends of its 95 % interval."""
     order = rankdata if ranked else np.asarray
+    return _resampled(lambda worlds: _agree(order(distance[worlds].ravel()), order(lost[worlds].ravel())), len(lost))
+
+
+def lead(distance: Array, over: Array, lost: Array) -> tuple[float, float, float]:
+    """By how much one distance correlates better than another, in the same worlds, and the ends of its interval."""
 
     def of(worlds: NDArray[np.int64]) -> float:
-        return float(np.corrcoef(order(distance[worlds].ravel()), order(lost[worlds].ravel()))[0, 1])
+        regrets = lost[worlds].ravel()
+        return _agree(distance[worlds].ravel(), regrets) - _agree(over[worlds].ravel(), regrets)
 
-    draws = np.random.default_rng(0).integers(len(lost), size=(RESAMPLES, len(lost)))
+    return _resampled(of, len(lost))
+
+
+def _agree(x: Array, y: Array) -> float:
+    return float(np.corrcoef(x, y)[0, 1])
+
+
+def _resampled(of: Callable[[NDArray[np.int64]], float], worlds: int) -> tuple[float, float, float]:
+    draws = np.random.default_rng(0).integers(worlds, size=(RESAMPLES, worlds))
     low, high = np.quantile([of(draw) for draw in draws], [0.025, 0.975])
-    return of(np.arange(len(lost))), float(low), float(high)
+    return of(np.arange(worlds)), float(low), float(high)
 
 
 def main(worlds: int = WORLDS, seed: int = 0) -> None:
-    """Print one table for each amount."""
-    for name, amount in AMOUNTS.items():
-        found, lost = pairs(worlds, seed, amount)
-        print(
-            f"reward moved about: {name}; {lost.size} pairs in {worlds} worlds, seed {seed}, regret {lost.mean():.3f}"
-        )
+    """Print one table for each amount, and one where the worlds are deterministic."""
+    for name, amount in (*AMOUNTS.items(), ("any, deterministic worlds", AMOUNTS["any"])):
+        found, lost = pairs(worlds, seed, amount, deterministic="deterministic" in name)
+        print(f"moved about: {name}; {lost.size} pairs in {worlds} worlds, seed {seed}, regret {lost.mean():.3f}")
         for distance, values in found.items():
             cells = (correlation(values, lost, ranked=ranked) for ranked in (False, True))
             told = "  ".join(f"{at:.3f} [{low:.3f}, {high:.3f}]" for at, low, high in cells)
             print(f"  {distance:<12}Pearson, Spearman  {told}")
+        at, low, high = lead(found["STARC"], found["EPIC"], lost)
+        print(f"  STARC over EPIC, Pearson     {at:.3f} [{low:.3f}, {high:.3f}]")
 
 
 if __name__ == "__main__":
