@@ -210,9 +210,9 @@ def reached(folder: Path, step: int, process: subprocess.Popen[str]) -> None:
 
 @pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGINT])
 def test_a_process_that_is_killed_goes_on_as_if_it_had_not(kind, config, tmp_path):
-    long = config("steps=100")
+    long = config("steps=300")
     folder = experiment.folder_of(long)
-    with launched(tmp_path, "steps=100", "label=check", ON_DISK) as process:
+    with launched(tmp_path, "steps=300", "label=check", ON_DISK) as process:
         reached(folder, 30, process)
         process.send_signal(kind)
         _, said = process.communicate(timeout=60)
@@ -220,9 +220,9 @@ def test_a_process_that_is_killed_goes_on_as_if_it_had_not(kind, config, tmp_pat
     assert "Traceback" not in said
     assert status(folder)["state"] == ("interrupted" if kind == signal.SIGINT else "running")
     done = lines(folder).count("\n")
-    assert 30 < done < 101, "it was to be killed in the middle"
+    assert 30 < done < 301, "it was to be killed in the middle"
     experiment.perform(long)
-    assert lines(folder) == lines(experiment.perform(config("steps=100", runs="through")))
+    assert lines(folder) == lines(experiment.perform(config("steps=300", runs="through")))
 
 
 # ---- replayed -------------------------------------------------------------------------------------------------------

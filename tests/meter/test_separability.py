@@ -84,7 +84,8 @@ def test_large_systems_are_read_by_graph_and_cut_alone(trust: float, merged: boo
         assert all(value > 0.99 for value in share)
     else:
         assert share == pytest.approx([0.5] * 3, abs=1e-3)
-    assert all(value > 0 for value in record.readings["separability/lcd"])  # the teacher follows the weights either way
+    # The teacher follows the weights either way; that its age counts the same in both courses does not dilute it.
+    assert all(value > 0.05 for value in record.readings["separability/lcd"])
 
 
 def test_a_seed_that_diverges_reads_nan_and_the_others_go_on() -> None:
