@@ -3,8 +3,8 @@
 A state is a tensor, an array, a number, an `nn.Module`, or mappings and sequences of these. A leaf's path joins keys by
 "/" and then a module's own dotted names: {"net": nn.Linear(2, 1), "lr": lr} has the leaves net/weight, net/bias and lr.
 Leaves that are not floating point (counters, positions) have no derivative: they are handed to the step as declared,
-and advance only where the step is repeated (`whole`). A leaf that
-requires a gradient is handed out so: a step that differentiates by its own learning rate declares it with one.
+and advance only where the step is repeated (`whole`). A leaf that requires a gradient is handed out so: a step that
+differentiates by its own learning rate declares it with one.
 """
 
 from __future__ import annotations
