@@ -17,8 +17,9 @@ import torch
 import yaml
 from torch import nn
 
-from sandbox import archive
 from sandbox.about import about
+from sandbox.archive import checkpoint, lineage
+from sandbox.archive.file import write_whole
 from sandbox.config import build, target
 from sandbox.core.edit import expand
 from sandbox.core.error import ConfigError, LineageError, SandboxError, did_you_mean, explain
@@ -108,7 +109,7 @@ def prepare(config: Config) -> Loop:
     folder = perform(_source(config))
     state = loop.start(seeds_of(config)).state
     start = {path: leaves(state, path)[path] for path in expand(state, yoked.needs.edits)}
-    course = yoked.arrange(archive.course(archive.read(folder), start))
+    course = yoked.arrange(lineage.course(lineage.read(folder), start))
     return replace(loop, levels=(replace(loop.levels[0], course=course), *loop.levels[1:]))
 
 
@@ -141,7 +142,7 @@ def perform(config: Config, overrides: Sequence[str] = ()) -> Path:
         if _status(folder).get("state") == "finished":
             return folder
         torch.set_num_threads(config["threads"])
-        archive.write_whole(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode())
+        write_whole(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode())
         began = time.monotonic()
         reached: dict[str, int] = {}  # "step", and "from_step" if the run was gone on with
         note = partial(_note, folder, reached, steps=config["steps"], began=began)
@@ -167,7 +168,7 @@ def _live(
     note: Callable[..., None],
 ) -> None:  # fmt: skip
     loop, seeds = prepare(config), seeds_of(config)
-    resume = archive.load_checkpoint(folder, loop.start(seeds).state)
+    resume = checkpoint.load_checkpoint(folder, loop.start(seeds).state)
     done = resume[1] if resume else 0
     reached |= {"step": done, "from_step": done}
     note("running")
@@ -198,12 +199,12 @@ def _describe(folder: Path, described: dict[str, Any], *, anew: bool) -> None:
     """`about.json` holds one entry for each time that the run was started or gone on with."""
     path = folder / "about.json"
     past = [] if anew or not path.exists() else json.loads(path.read_text())
-    archive.write_whole(path, json.dumps([*past, described], indent=1).encode())
+    write_whole(path, json.dumps([*past, described], indent=1).encode())
 
 
 def _note(folder: Path, reached: Mapping[str, int], state: str, *, steps: int, began: float, **more: Any) -> None:
     status = {"state": state, **reached, "steps": steps, "seconds": round(time.monotonic() - began, 1), **more}
-    archive.write_whole(folder / "status.json", json.dumps(status).encode())
+    write_whole(folder / "status.json", json.dumps(status).encode())
 
 
 def _status(folder: Path) -> dict[str, Any]:
@@ -230,24 +231,24 @@ def replay(folder: Path) -> int:
                                    do="Name a folder under runs/."))  # fmt: skip
     config = yaml.safe_load((folder / "config.yaml").read_text())
     torch.set_num_threads(config["threads"])
-    lines = archive.read(folder)
+    lines = lineage.read(folder)
     records = prepare(config).run(seeds_of(config), config["steps"])
     number = 0
     for number, line in enumerate(lines, start=1):
         record = next(records, None)
         if record is None:
-            raise LineageError(explain(expected=f"{number - 1} lines in {folder / archive.LINEAGE}",
+            raise LineageError(explain(expected=f"{number - 1} lines in {folder / lineage.LINEAGE}",
                                        got=str(len(lines)), do="Lines were added."))  # fmt: skip
-        again = json.loads(archive.as_json(record))
+        again = json.loads(lineage.as_json(record))
         for key in again.keys() | line.keys():
             if again.get(key) != line.get(key):
                 where, written, replayed = _differ(key, line.get(key), again.get(key))
                 raise LineageError(explain(
-                    expected=f"line {number} (step {line.get('step')}) of {folder / archive.LINEAGE} to replay",
+                    expected=f"line {number} (step {line.get('step')}) of {folder / lineage.LINEAGE} to replay",
                     got=f"another '{where}': {written} written, {replayed} replayed",
                     do="The line was changed, or code or versions differ from about.json."))  # fmt: skip
     if not lines or (_status(folder).get("state") == "finished" and next(records, None) is not None):
-        raise LineageError(explain(expected=f"the whole lineage of a finished run in {folder / archive.LINEAGE}",
+        raise LineageError(explain(expected=f"the whole lineage of a finished run in {folder / lineage.LINEAGE}",
                                    got=f"{number} lines", do="Lines were taken away."))  # fmt: skip
     return number
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from sandbox import archive
+from sandbox.archive import checkpoint, lineage
+from sandbox.archive.file import write_whole
 from sandbox.core.error import LineageError
 from sandbox.core.record import ACCEPTED, REJECTED, ROLLED_BACK, Record, Standing
 from sandbox.core.state import SLOTS, State, leaves
@@ -31,7 +32,7 @@ def record(step: int, *, level: int = 1, **readings: list[float]) -> Record:
 
 
 def write(folder: Path, *records: Record) -> Path:
-    (folder / archive.LINEAGE).write_text("".join(archive.as_json(one) + "\n" for one in records))
+    (folder / lineage.LINEAGE).write_text("".join(lineage.as_json(one) + "\n" for one in records))
     return folder
 
 
@@ -39,7 +40,7 @@ def write(folder: Path, *records: Record) -> Path:
 
 
 def test_a_line_is_strict_json_and_what_is_not_finite_is_null():
-    line = archive.as_json(replace(record(1), own=[float("nan"), 1.0], readings={"a/b": [float("inf"), -0.0]}))
+    line = lineage.as_json(replace(record(1), own=[float("nan"), 1.0], readings={"a/b": [float("inf"), -0.0]}))
     found = json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert found["own"] == [None, 1.0]
     assert found["readings"] == {"a/b": [None, 0.0]}
@@ -47,43 +48,43 @@ def test_a_line_is_strict_json_and_what_is_not_finite_is_null():
 
 
 def test_what_is_written_is_read(tmp_path):
-    assert [line["step"] for line in archive.read(write(tmp_path, record(0), record(1)))] == [0, 1]
+    assert [line["step"] for line in lineage.read(write(tmp_path, record(0), record(1)))] == [0, 1]
 
 
 def test_a_torn_last_line_is_left_out(tmp_path):
     write(tmp_path, record(0), record(1))
-    path = tmp_path / archive.LINEAGE
+    path = tmp_path / lineage.LINEAGE
     path.write_text(path.read_text()[:-5])
-    assert [line["step"] for line in archive.read(tmp_path)] == [0]
+    assert [line["step"] for line in lineage.read(tmp_path)] == [0]
 
 
 def test_a_bad_line_is_named(tmp_path):
     write(tmp_path, record(0), record(1), record(2))
-    path = tmp_path / archive.LINEAGE
+    path = tmp_path / lineage.LINEAGE
     first, second, third = path.read_text().splitlines()
     path.write_text("\n".join([first, second[:-3], third, ""]))
     with pytest.raises(LineageError, match="JSON on line 2"):
-        archive.read(tmp_path)
+        lineage.read(tmp_path)
 
 
 def test_no_lineage_is_told(tmp_path):
     with pytest.raises(LineageError, match=r"a run folder with lineage\.jsonl"):
-        archive.read(tmp_path)
+        lineage.read(tmp_path)
 
 
 def test_a_cut_drops_what_came_after_the_checkpoint(tmp_path):
     write(tmp_path, record(0, level=2), record(1), record(2), record(1, level=2), record(3))
-    with (tmp_path / archive.LINEAGE).open("a") as file:
+    with (tmp_path / lineage.LINEAGE).open("a") as file:
         file.write('{"step": 4, "lev')
-    archive.cut(tmp_path, 1)
-    lines = archive.read(tmp_path)
+    lineage.cut(tmp_path, 1)
+    lines = lineage.read(tmp_path)
     assert [(line["level"], line["step"]) for line in lines] == [(2, 0), (1, 1), (1, 2), (2, 1)]
-    assert (tmp_path / archive.LINEAGE).read_text().endswith("}\n")
+    assert (tmp_path / lineage.LINEAGE).read_text().endswith("}\n")
 
 
 def test_a_checkpoint_ahead_of_its_lineage_is_told(tmp_path):
     with pytest.raises(LineageError, match="a line for step 7"):
-        archive.cut(write(tmp_path, record(0), record(1)), 7)
+        lineage.cut(write(tmp_path, record(0), record(1)), 7)
 
 
 def test_selecting_reads_and_changes_nothing():
@@ -91,8 +92,8 @@ def test_selecting_reads_and_changes_nothing():
     lines.append(record(9).line())
     lines.append(record(10, loss=[0.0, None]).line())  # type: ignore[list-item]
     before = json.dumps(lines)
-    assert [line["step"] for line in archive.select(lines, "loss", count=3)] == [1, 3, 2]
-    assert [line["step"] for line in archive.select(lines, "loss", highest=True)] == [0]
+    assert [line["step"] for line in lineage.select(lines, "loss", count=3)] == [1, 3, 2]
+    assert [line["step"] for line in lineage.select(lines, "loss", highest=True)] == [0]
     assert json.dumps(lines) == before
 
 
@@ -115,7 +116,7 @@ def test_a_course_is_what_was_in_force_after_each_step():
         asked(4, [ACCEPTED, ROLLED_BACK], lr=[6.0, 7.0]),
         asked(5, [ROLLED_BACK, ROLLED_BACK], lr=[8.0, 8.0]),
     ]
-    found = archive.course(lines, start)["rule/lr"]
+    found = lineage.course(lines, start)["rule/lr"]
     assert found.tolist() == [[2, 1], [3, 4], [2, 5], [6, 4], [2, 4]]
     assert start["rule/lr"].tolist() == [1, 1]
 
@@ -123,7 +124,7 @@ def test_a_course_is_what_was_in_force_after_each_step():
 def test_an_edit_of_one_path_leaves_the_others_of_a_course():
     start = {"rule/lr": torch.zeros(1), "rule/q": torch.zeros(1)}
     lines = [asked(1, [ACCEPTED], lr=[1.0]), asked(2, [ACCEPTED], q=[2.0]), asked(3, [ROLLED_BACK])]
-    found = archive.course(lines, start)
+    found = lineage.course(lines, start)
     assert found["rule/lr"].flatten().tolist() == [1, 1, 1]
     assert found["rule/q"].flatten().tolist() == [0, 2, 0]
 
@@ -132,7 +133,7 @@ def test_a_course_of_edits_too_large_to_be_written_is_told():
     line = asked(1, [ACCEPTED])
     line["edit"] = {"init/w": {"size": [1.0], "digest": ["ab"]}}
     with pytest.raises(LineageError, match="the values of 'init/w' at step 1; got their digest alone"):
-        archive.course([line], {"init/w": torch.zeros(1, 500)})
+        lineage.course([line], {"init/w": torch.zeros(1, 500)})
 
 
 # ---- tensors --------------------------------------------------------------------------------------------------------
@@ -140,29 +141,29 @@ def test_a_course_of_edits_too_large_to_be_written_is_told():
 
 def test_a_blob_is_stored_once_under_its_digest(tmp_path):
     value = torch.arange(6.0).reshape(2, 3).T
-    name = archive.keep_blob(tmp_path, value)
-    assert archive.keep_blob(tmp_path, value.clone()) == name
-    assert archive.keep_blob(tmp_path, value + 1) != name
-    assert torch.equal(archive.load_blob(tmp_path, name), value)
-    assert len(list((tmp_path / archive.BLOBS).iterdir())) == 2
+    name = checkpoint.keep_blob(tmp_path, value)
+    assert checkpoint.keep_blob(tmp_path, value.clone()) == name
+    assert checkpoint.keep_blob(tmp_path, value + 1) != name
+    assert torch.equal(checkpoint.load_blob(tmp_path, name), value)
+    assert len(list((tmp_path / checkpoint.BLOBS).iterdir())) == 2
 
 
 @pytest.mark.parametrize("harm", ["changed", "gone"])
 def test_a_blob_that_is_not_what_its_name_says_is_told(harm, tmp_path):
-    name = archive.keep_blob(tmp_path, torch.zeros(3))
-    path = tmp_path / archive.BLOBS / f"{name}.safetensors"
+    name = checkpoint.keep_blob(tmp_path, torch.zeros(3))
+    path = tmp_path / checkpoint.BLOBS / f"{name}.safetensors"
     if harm == "changed":
         path.write_bytes(path.read_bytes()[:-1] + b"\x01")
     else:
         path.unlink()
     with pytest.raises(LineageError, match="a blob that hashes to its name"):
-        archive.load_blob(tmp_path, name)
+        checkpoint.load_blob(tmp_path, name)
 
 
 def test_a_checkpoint_brings_the_whole_standing_back(tmp_path):
     kept = record(4)
-    archive.save_checkpoint(tmp_path, kept)
-    found = archive.load_checkpoint(tmp_path, state(0))
+    checkpoint.save_checkpoint(tmp_path, kept)
+    found = checkpoint.load_checkpoint(tmp_path, state(0))
     assert found is not None
     standing, step = found
     assert step == 4
@@ -178,24 +179,24 @@ def test_a_checkpoint_brings_the_whole_standing_back(tmp_path):
 
 def test_the_last_checkpoints_stay_with_their_blobs_alone(tmp_path):
     for step in range(1, 5):
-        archive.save_checkpoint(tmp_path, record(step), keep=2)
-    assert [path.stem for path in sorted((tmp_path / archive.CHECKPOINTS).iterdir())] == ["00000003", "00000004"]
-    newest = archive.load_checkpoint(tmp_path, state(0))
+        checkpoint.save_checkpoint(tmp_path, record(step), keep=2)
+    assert [path.stem for path in sorted((tmp_path / checkpoint.CHECKPOINTS).iterdir())] == ["00000003", "00000004"]
+    newest = checkpoint.load_checkpoint(tmp_path, state(0))
     assert newest is not None
     assert newest[0].state.t == 4
-    (tmp_path / archive.CHECKPOINTS / "00000004.json").unlink()
-    older = archive.load_checkpoint(tmp_path, state(0))
+    (tmp_path / checkpoint.CHECKPOINTS / "00000004.json").unlink()
+    older = checkpoint.load_checkpoint(tmp_path, state(0))
     assert older is not None
     assert older[0].before.t == 2
     # Of steps 2 to 4: init and params share values, and so blobs; beside them lr, and the seeds.
-    assert len(list((tmp_path / archive.BLOBS).iterdir())) == 4 + 3 + 1
+    assert len(list((tmp_path / checkpoint.BLOBS).iterdir())) == 4 + 3 + 1
 
 
 def test_a_folder_without_checkpoint_has_none(tmp_path):
-    assert archive.load_checkpoint(tmp_path, state(0)) is None
+    assert checkpoint.load_checkpoint(tmp_path, state(0)) is None
 
 
 def test_a_write_leaves_the_whole_file_and_no_draft(tmp_path):
-    archive.write_whole(tmp_path / "a" / "b.json", b"old")
-    archive.write_whole(tmp_path / "a" / "b.json", b"new")
+    write_whole(tmp_path / "a" / "b.json", b"old")
+    write_whole(tmp_path / "a" / "b.json", b"new")
     assert [(path.name, path.read_bytes()) for path in (tmp_path / "a").iterdir()] == [("b.json", b"new")]

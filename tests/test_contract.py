@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from sandbox import archive, experiment
+from sandbox import experiment
+from sandbox.archive import lineage
 from sandbox.config import build
 from sandbox.launch import composed
 
@@ -70,11 +71,11 @@ def _less(node: dict[str, Any]) -> dict[str, Any]:
     return node | {key: value for key, value in SMALL.items() if key in node}
 
 
-def lived(config: dict[str, Any]) -> list[archive.Line]:
+def lived(config: dict[str, Any]) -> list[lineage.Line]:
     """The lines of a run that finished, with a finite loss at every step."""
     folder = experiment.perform(config)
     assert json.loads((folder / "status.json").read_text())["state"] == "finished"
-    lines = archive.read(folder)
+    lines = lineage.read(folder)
     assert [line["step"] for line in lines] == [0, 1, 2]
     assert all(isinstance(own, float) for line in lines[1:] for own in line["own"])
     assert experiment.replay(folder) == len(lines)

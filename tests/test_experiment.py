@@ -18,7 +18,8 @@ import pytest
 import torch
 import yaml
 
-from sandbox import archive, experiment
+from sandbox import experiment
+from sandbox.archive import checkpoint, lineage
 from sandbox.core.error import ConfigError, LifeError, LineageError
 from sandbox.launch import composed
 from sandbox.loop.reflect import Loop
@@ -55,7 +56,7 @@ def whole(tmp_path_factory) -> str:
 
 
 def lines(folder: Path) -> str:
-    return (folder / archive.LINEAGE).read_text()
+    return (folder / lineage.LINEAGE).read_text()
 
 
 def status(folder: Path) -> dict[str, Any]:
@@ -86,7 +87,7 @@ def dies(monkeypatch):
 def test_a_finished_run_is_all_there(config):
     folder = experiment.perform(config(), ["steps=10"])
     assert folder.name == f"check-{experiment.identity(config())}"
-    assert [line["step"] for line in archive.read(folder)] == list(range(11))
+    assert [line["step"] for line in lineage.read(folder)] == list(range(11))
     assert yaml.safe_load((folder / "config.yaml").read_text()) == config()
     assert status(folder)["state"] == "finished"
     assert (status(folder)["step"], status(folder)["steps"]) == (10, 10)
@@ -94,7 +95,7 @@ def test_a_finished_run_is_all_there(config):
     assert about["overrides"] == ["steps=10"]
     assert about["threads"] == 1
     assert about["versions"]["torch"].startswith(torch.__version__.partition("+")[0])
-    assert [path.name for path in sorted((folder / archive.CHECKPOINTS).iterdir())] == [
+    assert [path.name for path in sorted((folder / checkpoint.CHECKPOINTS).iterdir())] == [
         "00000008.json",
         "00000010.json",
     ]
@@ -138,12 +139,12 @@ def test_a_failed_run_says_why_and_keeps_what_it_has(config):
     folder = experiment.folder_of(dying)
     assert status(folder)["state"] == "failed"
     assert "no edit to roll back" in status(folder)["error"]
-    kept = archive.read(folder)
+    kept = lineage.read(folder)
     assert 1 < len(kept) < 11
     assert [line["step"] for line in kept] == list(range(len(kept)))
     with pytest.raises(LifeError):  # from where it stopped, with the same end
         experiment.perform(dying)
-    assert archive.read(folder) == kept
+    assert lineage.read(folder) == kept
 
 
 # ---- continued ------------------------------------------------------------------------------------------------------
@@ -181,7 +182,7 @@ def test_a_tower_that_died_goes_on_as_if_it_had_not(config, dies):
         experiment.perform(config(above))
     experiment.perform(config(above))
     assert lines(experiment.folder_of(config(above))) == lines(through)
-    assert {line["level"] for line in archive.read(through)} == {1, 2}
+    assert {line["level"] for line in lineage.read(through)} == {1, 2}
 
 
 def test_the_checkpoint_of_another_disk_is_told(config, dies):
@@ -189,7 +190,7 @@ def test_the_checkpoint_of_another_disk_is_told(config, dies):
     with pytest.raises(KeyboardInterrupt):
         experiment.perform(config())
     folder = experiment.folder_of(config())
-    shutil.rmtree(folder / archive.BLOBS)
+    shutil.rmtree(folder / checkpoint.BLOBS)
     with pytest.raises(LineageError, match="a blob that hashes to its name"):
         experiment.perform(config())
 
@@ -203,7 +204,7 @@ def launched(tmp_path: Path, *overrides: str) -> subprocess.Popen[str]:
 
 def reached(folder: Path, step: int, process: subprocess.Popen[str]) -> None:
     """Waits until a lineage has got to `step`."""
-    path, until = folder / archive.LINEAGE, time.monotonic() + 60
+    path, until = folder / lineage.LINEAGE, time.monotonic() + 60
     while not path.exists() or path.read_text().count("\n") <= step:
         assert process.poll() is None, "it ended too early"
         assert time.monotonic() < until
@@ -252,7 +253,7 @@ def test_a_tampered_line_is_named(key, change, config):
     whole = lines(folder).splitlines()
     line = json.loads(whole[6])
     whole[6] = json.dumps({**line, key: change(line[key])})
-    (folder / archive.LINEAGE).write_text("\n".join(whole) + "\n")
+    (folder / lineage.LINEAGE).write_text("\n".join(whole) + "\n")
     with pytest.raises(LineageError, match=rf"line 7 \(step 6\) of .*got another '{key}[\[.']"):
         experiment.replay(folder)
 
@@ -262,7 +263,7 @@ def test_a_tampered_line_is_named(key, change, config):
                                               (lambda whole: [], "Lines were taken away")])  # fmt: skip
 def test_a_lineage_too_long_or_too_short_does_not_replay(change, said, config):
     folder = experiment.perform(config())
-    (folder / archive.LINEAGE).write_text("".join(f"{line}\n" for line in change(lines(folder).splitlines())))
+    (folder / lineage.LINEAGE).write_text("".join(f"{line}\n" for line in change(lines(folder).splitlines())))
     with pytest.raises(LineageError, match=said):
         experiment.replay(folder)
 
@@ -293,7 +294,7 @@ def test_a_control_runs_what_it_lives_by_and_lives_exactly_so(config):
     [source] = list(yoked.parent.glob("intact-*"))
     intact = ["meta_learner=reflective", "meta_learner.edits=[rule/lr,rule/trust]"]
     assert experiment.folder_of(config("seeds=3", world=intact)) == source
-    theirs, ours = archive.read(source)[1:], archive.read(yoked)[1:]
+    theirs, ours = lineage.read(source)[1:], lineage.read(yoked)[1:]
     assert len(ours) == 10
     for there, here in zip(theirs, ours, strict=True):
         assert there["verdict"] == here["verdict"] == ["accepted"] * 3
@@ -306,7 +307,7 @@ def test_a_control_runs_what_it_lives_by_and_lives_exactly_so(config):
 def test_the_mean_course_is_the_same_for_all(config):
     other, mean = (experiment.perform(config(f"meta_learner.by={by}", world=PLAYING)) for by in ("other", "mean"))
     assert len(list(mean.parent.glob("intact-*"))) == 1
-    for theirs, ours in zip(archive.read(other)[1:], archive.read(mean)[1:], strict=True):
+    for theirs, ours in zip(lineage.read(other)[1:], lineage.read(mean)[1:], strict=True):
         value = torch.tensor(theirs["edit"]["rule/lr"]["value"]).mean()
         assert ours["edit"]["rule/lr"]["value"] == pytest.approx([float(value)] * 2, rel=1e-6)
 
@@ -346,7 +347,7 @@ def test_the_mirror_in_wandb_has_every_step(tmp_path):
     assert "sandbox.rule.sgd.SGD" in json.dumps([event["run"]["config"] for event in events if event["type"] == "run"])
     rows = [event["history"]["item"] for event in events if event["type"] == "history"]
     rows = [row for row in rows if "own" in row]  # the table of edits has a row of its own
-    written = archive.read(folder)
+    written = lineage.read(folder)
     assert [row["reflective_step"] for row in rows] == [line["step"] for line in written] == [0, 1, 2, 3]
     for row, line in zip(rows, written, strict=True):
         drift = line["readings"]["drift/params"]

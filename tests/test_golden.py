@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.archive import read
+from sandbox.archive.lineage import read
 from sandbox.experiment import perform
 from sandbox.launch import composed
 

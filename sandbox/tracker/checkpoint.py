@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sandbox.archive import save_checkpoint
+from sandbox.archive.checkpoint import save_checkpoint
 from sandbox.core.record import Record
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from sandbox.archive import LINEAGE, as_json, cut
+from sandbox.archive.lineage import LINEAGE, as_json, cut
 from sandbox.core.record import Record
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
-from sandbox.archive import CHECKPOINTS, LINEAGE
+from sandbox.archive.checkpoint import CHECKPOINTS
+from sandbox.archive.lineage import LINEAGE
 from sandbox.core.error import ConfigError, explain
 from sandbox.core.record import ACCEPTED, VERDICTS, Record
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import archive
+from sandbox.archive import lineage
 from sandbox.core.error import ConfigError
 from sandbox.experiment import perform
 from sandbox.launch import composed
@@ -36,7 +36,7 @@ def test_each_step_is_a_row_on_the_axis_of_reflective_steps(run) -> None:
     folder, found = run
     rows = [item for record in records(found, "history") if "own" in (item := record["item"])]
     assert [row["reflective_step"] for row in rows] == [0, 1, 2, 3]
-    for row, line in zip(rows[1:], archive.read(folder)[1:], strict=True):
+    for row, line in zip(rows[1:], lineage.read(folder)[1:], strict=True):
         assert row["own"] == pytest.approx(sum(line["own"]) / 2)
         assert row["rule/lr"] == pytest.approx(sum(line["readings"]["rule/lr"]) / 2)
         assert row["verdict/accepted"] == line["verdict"].count("accepted") / 2
@@ -59,7 +59,7 @@ def test_edits_are_a_table_and_the_final_state_an_artifact(run) -> None:
     assert content["columns"][:3] == ["step", "level", "path"]
     assert {row[2] for row in content["data"]} == {"rule/lr", "meta/1/sigma"}
     names = json.dumps(records(found, "artifact"))
-    assert archive.LINEAGE in names
+    assert lineage.LINEAGE in names
     assert "00000003.json" in names
 
 

@@ -1,0 +1,87 @@
+"""Whole standings on disk: manifests over tensors that are stored once, under the digest of their bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from sandbox.archive.file import write_whole
+from sandbox.core.error import LineageError, explain
+from sandbox.core.record import Record, Standing
+from sandbox.core.state import SLOTS, State
+from sandbox.core.tree import flatten, refill
+
+BLOBS, CHECKPOINTS = "blobs", "checkpoint"
+
+
+def keep_blob(folder: Path, value: Tensor) -> str:
+    """Store one tensor under the digest of its bytes, once; returns the digest."""
+    content = save({"value": value.detach().contiguous()})
+    name = blake2b(content, digest_size=16).hexdigest()
+    path = folder / BLOBS / f"{name}.safetensors"
+    if not path.exists():
+        write_whole(path, content)
+    return name
+
+
+def load_blob(folder: Path, name: str) -> Tensor:
+    """The tensor stored under `name`; raises `LineageError` if it is gone or does not hash to its name."""
+    path = folder / BLOBS / f"{name}.safetensors"
+    if not path.exists() or blake2b(path.read_bytes(), digest_size=16).hexdigest() != name:
+        raise LineageError(explain(expected=f"a blob that hashes to its name at {path}",
+                                   got="none" if not path.exists() else "other bytes",
+                                   do="Move the run's checkpoint folder away to start anew."))  # fmt: skip
+    return load_file(path)["value"]
+
+
+def save_checkpoint(folder: Path, record: Record, *, keep: int = 2) -> None:
+    """The standing after `record`, its tensors in blobs; the last `keep` checkpoints stay, others' blobs go."""
+    standing = {"state": record.standing.state, "before": record.standing.before}
+    manifest = {
+        "step": record.step,
+        "t": {name: state.t for name, state in standing.items()},
+        "edited": record.standing.edited.tolist(),
+        "leaves": {name: {slot: {path: keep_blob(folder, leaf) for path, leaf in flatten(getattr(state, slot)).items()}
+                          for slot in (*SLOTS, "seed")} for name, state in standing.items()},
+    }  # fmt: skip
+    write_whole(folder / CHECKPOINTS / f"{record.step:08d}.json", json.dumps(manifest).encode())
+    for old in _checkpoints(folder)[:-keep]:
+        old.unlink()
+    used = {name for path in _checkpoints(folder) for name in _blobs(json.loads(path.read_text())["leaves"])}
+    for blob in (folder / BLOBS).glob("*.safetensors"):
+        if blob.stem not in used:
+            blob.unlink()
+
+
+def load_checkpoint(folder: Path, like: State) -> tuple[Standing, int] | None:
+    """The newest standing and its step, in the structure of `like`; None where there is no checkpoint."""
+    checkpoints = _checkpoints(folder)
+    if not checkpoints:
+        return None
+    manifest = json.loads(checkpoints[-1].read_text())
+
+    def state(name: str) -> State:
+        slots = {slot: refill(getattr(like, slot), {path: load_blob(folder, blob) for path, blob in paths.items()})
+                 for slot, paths in manifest["leaves"][name].items()}  # fmt: skip
+        return State(**slots, t=manifest["t"][name])  # type: ignore[arg-type]
+
+    return Standing(state("state"), state("before"), torch.tensor(manifest["edited"])), manifest["step"]
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return sorted((folder / CHECKPOINTS).glob("[0-9]*.json"))
+
+
+def _blobs(node: Any) -> Iterator[str]:
+    if isinstance(node, str):
+        yield node
+    else:
+        for inner in node.values():
+            yield from _blobs(inner)
