@@ -23,8 +23,9 @@ from sandbox.archive.file import write_whole
 from sandbox.config import build, target
 from sandbox.core.edit import expand
 from sandbox.core.error import ConfigError, LineageError, SandboxError, did_you_mean, explain
-from sandbox.core.protocols import Level, Model, Starts, Task, Tracker, World
+from sandbox.core.protocols import Level, Model, Task, World
 from sandbox.core.state import leaves
+from sandbox.core.watch import Starts, Tracker
 from sandbox.loop.reflect import Loop
 from sandbox.measure.error import MeasureError
 from sandbox.meta_learner.yoked import Yoked

@@ -13,7 +13,7 @@ import torch
 from sandbox.archive import checkpoint, lineage
 from sandbox.archive.file import write_whole
 from sandbox.core.error import LineageError
-from sandbox.core.record import ACCEPTED, REJECTED, ROLLED_BACK, Record, Standing
+from sandbox.core.record import Record, Standing, Verdict
 from sandbox.core.state import SLOTS, State, leaves
 
 
@@ -27,7 +27,7 @@ def record(step: int, *, level: int = 1, **readings: list[float]) -> Record:
     now = state(step)
     standing = Standing(now, before=state(step - 1), edited=torch.tensor([True, False]))
     none = ["", ""]
-    return Record(step, level, 3 * step, [0, 1], [ACCEPTED, REJECTED], none, none, [0.5, 0.25], {}, "", none, readings,
+    return Record(step, level, 3 * step, [0, 1], [Verdict.ACCEPTED, Verdict.REJECTED], none, none, [0.5, 0.25], {}, "", none, readings,
                   standing)  # fmt: skip
 
 
@@ -109,12 +109,12 @@ def test_a_course_is_what_was_in_force_after_each_step():
     start = {"rule/lr": torch.tensor([1.0, 1.0])}
     lines = [
         asked(0, ["no edit"] * 2),
-        asked(1, [ACCEPTED, REJECTED], lr=[2.0, 9.0]),
-        asked(2, [ACCEPTED, ACCEPTED], lr=[3.0, 4.0]),
-        asked(3, [ROLLED_BACK, ACCEPTED], lr=[7.0, 5.0]),
-        {**asked(1, [ACCEPTED] * 2, lr=[0.0, 0.0]), "level": 2},
-        asked(4, [ACCEPTED, ROLLED_BACK], lr=[6.0, 7.0]),
-        asked(5, [ROLLED_BACK, ROLLED_BACK], lr=[8.0, 8.0]),
+        asked(1, [Verdict.ACCEPTED, Verdict.REJECTED], lr=[2.0, 9.0]),
+        asked(2, [Verdict.ACCEPTED, Verdict.ACCEPTED], lr=[3.0, 4.0]),
+        asked(3, [Verdict.ROLLED_BACK, Verdict.ACCEPTED], lr=[7.0, 5.0]),
+        {**asked(1, [Verdict.ACCEPTED] * 2, lr=[0.0, 0.0]), "level": 2},
+        asked(4, [Verdict.ACCEPTED, Verdict.ROLLED_BACK], lr=[6.0, 7.0]),
+        asked(5, [Verdict.ROLLED_BACK, Verdict.ROLLED_BACK], lr=[8.0, 8.0]),
     ]
     found = lineage.course(lines, start)["rule/lr"]
     assert found.tolist() == [[2, 1], [3, 4], [2, 5], [6, 4], [2, 4]]
@@ -123,14 +123,18 @@ def test_a_course_is_what_was_in_force_after_each_step():
 
 def test_an_edit_of_one_path_leaves_the_others_of_a_course():
     start = {"rule/lr": torch.zeros(1), "rule/q": torch.zeros(1)}
-    lines = [asked(1, [ACCEPTED], lr=[1.0]), asked(2, [ACCEPTED], q=[2.0]), asked(3, [ROLLED_BACK])]
+    lines = [
+        asked(1, [Verdict.ACCEPTED], lr=[1.0]),
+        asked(2, [Verdict.ACCEPTED], q=[2.0]),
+        asked(3, [Verdict.ROLLED_BACK]),
+    ]
     found = lineage.course(lines, start)
     assert found["rule/lr"].flatten().tolist() == [1, 1, 1]
     assert found["rule/q"].flatten().tolist() == [0, 2, 0]
 
 
 def test_a_course_of_edits_too_large_to_be_written_is_told():
-    line = asked(1, [ACCEPTED])
+    line = asked(1, [Verdict.ACCEPTED])
     line["edit"] = {"init/w": {"size": [1.0], "digest": ["ab"]}}
     with pytest.raises(LineageError, match="the values of 'init/w' at step 1; got their digest alone"):
         lineage.course([line], {"init/w": torch.zeros(1, 500)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from sandbox.archive.file import write_whole
 from sandbox.core.error import LineageError, explain
-from sandbox.core.record import ACCEPTED, ROLLED_BACK, Record
+from sandbox.core.record import Change, Record, Verdict
 
 LINEAGE = "lineage.jsonl"
 Line = Mapping[str, Any]
@@ -24,15 +25,30 @@ Line = Mapping[str, Any]
 
 def as_json(record: Record) -> str:
     """One line of strict JSON; numbers that are not finite become null."""
-    return json.dumps(_finite(record.line()), allow_nan=False)
+    return json.dumps(_plain(line(record)), allow_nan=False)
 
 
-def _finite(value: Any) -> Any:
+def line(record: Record) -> dict[str, Any]:
+    """What is written: every field but the standing."""
+    found = {field.name: getattr(record, field.name) for field in fields(record) if field.name != "standing"}
+    return found | {"edit": {path: _change(change) for path, change in record.edit.items()}}
+
+
+def _change(change: Change) -> dict[str, Any]:
+    found: dict[str, Any] = {"size": change.size}
+    if change.value is not None:
+        return found | {"value": change.value}
+    return found | {"digest": change.digest}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return _plain(value.tolist())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {key: _finite(inner) for key, inner in value.items()}
-    return [_finite(inner) for inner in value] if isinstance(value, list | tuple) else value
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def read(folder: Path) -> list[Line]:
@@ -82,11 +98,11 @@ def course(lines: Sequence[Line], start: Mapping[str, Tensor]) -> dict[str, Tens
             continue
         for path in start:
             for s, verdict in enumerate(line["verdict"]):
-                if verdict == ACCEPTED:
+                if verdict == Verdict.ACCEPTED:
                     past[path][s] = now[path][s].clone()
                     if path in line["edit"]:
                         now[path][s] = torch.tensor(_value(line, path)[s], dtype=now[path].dtype)
-                elif verdict == ROLLED_BACK:
+                elif verdict == Verdict.ROLLED_BACK:
                     now[path][s] = past[path][s]
             steps[path].append(now[path].clone())
     return {path: torch.stack(values) for path, values in steps.items() if values}

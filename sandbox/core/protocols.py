@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from torch import Tensor
 
 from sandbox.core.edit import Edit
 from sandbox.core.needs import Grad as Grad  # an author's page: import from here
 from sandbox.core.needs import Needs, Seen
-from sandbox.core.record import Record
 from sandbox.core.state import State
 from sandbox.core.tree import Params as Params
 
@@ -244,57 +242,3 @@ class Engine(Protocol):
     def own(self, world: World, state: State, split: Split, stream: str) -> Tensor:
         """[L, n]: the rule's own loss of each example alone."""
         ...
-
-
-# ---- what watches ---------------------------------------------------------------------------------------------------
-
-
-class Probe(Protocol):
-    """What a meter may ask of a run between two reflective steps. Nothing it does reaches the run."""
-
-    @property
-    def state(self) -> State: ...
-    @property
-    def start(self) -> State: ...
-    @property
-    def step(self) -> int: ...
-    @property
-    def world(self) -> World: ...
-    @property
-    def engine(self) -> Engine: ...
-    @property
-    def level(self) -> Level: ...
-
-    def adapted(self, world: World) -> tuple[State, State]:
-        """A life in `world` (the run's, or with other `tasks`) before and after its horizon: the live one where lives
-        persist, else a fresh one on the fixed held-out probe tasks."""
-        ...
-
-    def reflect(self, state: State, outer: tuple[str, ...]) -> State:
-        """F: one reflective step from `state` on a stream of its own, any edit of `outer` taken, on the tape."""
-        ...
-
-
-class Meter(Protocol):
-    """Reads a probe each `every` reflective steps, and at the first and last; pure."""
-
-    @property
-    def every(self) -> int: ...
-
-    def read(self, probe: Probe) -> Mapping[str, Tensor]:
-        """{"group/name": [S]}."""
-        ...
-
-
-class Tracker(Protocol):
-    """Receives every record as it is yielded."""
-
-    def write(self, record: Record) -> None: ...
-    def close(self, *, finished: bool) -> None: ...
-
-
-class Starts(Protocol):
-    """A tracker as configured: started once in its run folder, with the resolved config and, on resume, the step from
-    which the run goes on (0: from the start)."""
-
-    def start(self, folder: Path, config: Mapping[str, Any], resumed: int) -> Tracker: ...

@@ -1,21 +1,24 @@
-"""The line of lineage that each reflective step yields, and the verdicts that stand in it."""
+"""The record that each reflective step yields, and the verdicts that stand in it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from enum import StrEnum
 
 from torch import Tensor
 
 from sandbox.core.state import State
 
-ACCEPTED = "accepted"  # judged and committed
-REJECTED = "rejected"  # judged and not committed
-REFUSED = "refused"  # never judged: malformed, not finite, or its trial was not
-ROLLED_BACK = "rolled back"  # the life after an earlier edit went non-finite; that edit is undone
-NO_EDIT = "no edit"  # nothing was asked for
-VERDICTS = (ACCEPTED, REJECTED, REFUSED, ROLLED_BACK, NO_EDIT)
+
+class Verdict(StrEnum):
+    """What became of a seed's edit in one reflective step."""
+
+    NO_EDIT = "no edit"  # nothing was asked for
+    REFUSED = "refused"  # never judged: malformed, not finite, or its trial was not
+    REJECTED = "rejected"  # judged and not committed
+    ACCEPTED = "accepted"  # judged and committed
+    ROLLED_BACK = "rolled back"  # the life after an earlier edit went non-finite; that edit is undone
 
 
 @dataclass(frozen=True)
@@ -29,36 +32,41 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Record:
-    """One reflective step of one level; lists hold one entry a seed.
+class Change:
+    """One edited path. `size` [S]: the Euclidean distance between what was asked for and what stood there; `value`
+    [S, ...]: what was asked for, None where it is large (over a kilobyte a seed); `digest`: then its fingerprint, one a
+    seed, else empty."""
 
-    `step` counts this level's reflective steps from 1 (0: the record of the start); `own` is A, the mean of the rule's
-    own loss over the last five inner steps. `edit` maps each asked path to its size per seed, its digest and, where
-    small, its values. `standing` (the states themselves) stays in memory.
+    size: Tensor
+    value: Tensor | None
+    digest: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Record:
+    """One reflective step of one level; lists and tensors hold one entry a seed.
+
+    `step` counts this level's reflective steps from 1 (0: the record of the start), `t` inner steps; `own` [S] is A,
+    the mean of the rule's own loss over the last five inner steps. `edit` maps each asked path to its `Change`;
+    `readings` to what the meters read [S]. `digest` fingerprints the state every few steps and at the end; it is empty
+    in between. `standing` (the states themselves) stays in memory.
     """
 
     step: int
     level: int
     t: int
     seeds: list[int]
-    verdict: list[str]
+    verdict: list[Verdict]
     why: list[str]
     anchor: list[str]
-    own: list[float]
-    edit: Mapping[str, Mapping[str, Any]]
+    own: Tensor
+    edit: Mapping[str, Change]
     note: str
     digest: list[str]
-    readings: Mapping[str, list[float]]
+    readings: Mapping[str, Tensor]
     standing: Standing = field(repr=False, compare=False)
 
     @property
     def state(self) -> State:
         """The state after the commit."""
         return self.standing.state
-
-    def line(self) -> dict[str, Any]:
-        """What is written: every field but the standing."""
-        return {name: getattr(self, name) for name in WRITTEN}
-
-
-WRITTEN = tuple(name for name in Record.__dataclass_fields__ if name != "standing")

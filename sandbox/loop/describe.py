@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Any
 
 from torch import Tensor
 
-from sandbox.core.record import NO_EDIT, Record, Standing
+from sandbox.core.record import Change, Record, Standing, Verdict
 from sandbox.core.state import digest, leaves
 from sandbox.loop.judge import Judgement
 from sandbox.loop.serve import Asked
@@ -27,10 +26,10 @@ def describe(
         level=level,
         t=state.t,
         seeds=state.seed.tolist(),
-        verdict=judgement.verdict if judgement else [NO_EDIT] * seeds,
+        verdict=judgement.verdict if judgement else [Verdict.NO_EDIT] * seeds,
         why=judgement.why if judgement else [""] * seeds,
         anchor=judgement.anchor if judgement else [""] * seeds,
-        own=own[-LAST:].mean(dim=0).reshape(seeds, -1).double().mean(dim=1).tolist(),
+        own=own[-LAST:].mean(dim=0).reshape(seeds, -1).double().mean(dim=1),
         edit={path: _change(value, leaves(incumbent, path)[path], seeds) for path, value in asked.edit.set.items()},
         note=asked.edit.note,
         digest=digest(state),
@@ -39,15 +38,17 @@ def describe(
     )
 
 
-def _change(value: Tensor, old: Tensor, seeds: int) -> dict[str, Any]:
+def _change(value: Tensor, old: Tensor, seeds: int) -> Change:
     rows = value.detach().reshape(seeds, -1)
-    change: dict[str, Any] = {
-        "size": (rows - old.detach().reshape(seeds, -1)).double().norm(dim=1).tolist(),
-        "digest": [blake2b(row.contiguous().numpy().tobytes(), digest_size=8).hexdigest() for row in rows],
-    }
+    size = (rows - old.detach().reshape(seeds, -1)).double().norm(dim=1)
     if rows[0].numel() * rows.element_size() <= PAYLOAD:
-        change["value"] = value.detach().reshape(seeds, *_one(value, seeds)).tolist()
-    return change
+        return Change(size, value.detach().reshape(seeds, *_one(value, seeds)), ())
+    return Change(size, None, fingerprints(rows))
+
+
+def fingerprints(rows: Tensor) -> tuple[str, ...]:
+    """One a row."""
+    return tuple(blake2b(row.contiguous().cpu().numpy().tobytes(), digest_size=8).hexdigest() for row in rows)
 
 
 def _one(value: Tensor, seeds: int) -> tuple[int, ...]:

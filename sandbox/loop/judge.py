@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sandbox.core.protocols import Engine, Gate, Level, Objective, Params, World
 from sandbox.core.random import untouched
-from sandbox.core.record import ACCEPTED, REFUSED, REJECTED
+from sandbox.core.record import Verdict
 from sandbox.core.state import State, put
 from sandbox.core.tree import by_seed, stack, tree_map
 
@@ -49,12 +49,12 @@ def judge(
 
     def ruling(name: str, gate: Gate, s: int) -> Ruling:
         memory = tree_map(lambda leaf: leaf[s].detach(), incumbent.gate[name])
-        return _decide(gate, before, after, s, memory) if taken[s] else (REFUSED, "not finite", memory)
+        return _decide(gate, before, after, s, memory) if taken[s] else (Verdict.REFUSED, "not finite", memory)
 
     rulings = {name: [ruling(name, gate, s) for s in range(incumbent.seeds)] for name, gate in gates.items()}
     own, anchor = rulings[str(n)], rulings.get(f"{n}.anchor", [("", "", {})] * incumbent.seeds)
     return Judgement(
-        accepted=torch.tensor([verdict == ACCEPTED for verdict, _, _ in own]),
+        accepted=torch.tensor([verdict == Verdict.ACCEPTED for verdict, _, _ in own]),
         verdict=[verdict for verdict, _, _ in own],
         why=[reason for _, reason, _ in own],
         anchor=[
@@ -69,7 +69,7 @@ def _decide(gate: Gate, before: Scores, after: Scores, s: int, memory: Params) -
     empty = torch.zeros(0, 0)
     paired = [scores[gate.score][: gate.trials, s] if gate.trials else empty for scores in (before, after)]
     if not all(bool(torch.isfinite(scores).all()) for scores in paired):
-        return REFUSED, "its trial was not finite", memory
+        return Verdict.REFUSED, "its trial was not finite", memory
     with untouched():
         yes, reason, memory = gate.decide(paired[0], paired[1], memory)
-    return ACCEPTED if yes else REJECTED, reason, memory
+    return Verdict.ACCEPTED if yes else Verdict.REJECTED, reason, memory

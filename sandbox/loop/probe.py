@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from math import prod
+from typing import Any
 
 import torch
 
@@ -22,6 +24,13 @@ class LoopProbe:
     state: State
     start: State
     step: int
+    shared: dict[str, Any] = field(default_factory=dict[str, Any], repr=False, compare=False)
+
+    def once(self, key: str, compute: Callable[[], Any]) -> Any:
+        """What `compute` returns, computed once a probe."""
+        if key not in self.shared:
+            self.shared[key] = compute()
+        return self.shared[key]
 
     @property
     def world(self) -> World:
@@ -45,17 +54,17 @@ class LoopProbe:
         lived = self.loop.within(world).live(top, _standing(fresh), 1, "probe", "off", "trial", held_out=True)
         return fresh, lived.standing.state
 
-    def reflect(self, state: State, outer: tuple[str, ...]) -> State:
-        """F: one reflective step of level 1 from `state`, its edit taken, everything on the tape. An edit that reaches
-        neither `outer` nor `params` is left out: the map between the two is the same without it."""
+    def reflect(self, state: State, reached: Sequence[str]) -> State:
+        """F: one reflective step of level 1 from `state`, its edit taken, everything on the tape. An edit that
+        touches none of the `reached` paths is left out: the map between them is the same without it."""
         above = prod(level.horizon for level in self.loop.levels[1:])
         step = self.step * above + 1
         if self.level.course is not None:  # a yoked editor has nothing to live by after the end
             step = min(step, *map(len, self.level.course.values()))
         edits = self.level.meta_learner.needs.edits
-        reached = any(covers([part], path) or covers([path], part) for path in edits for part in (*outer, "params"))
+        touches = any(covers([part], path) or covers([path], part) for path in edits for part in reached)
         with torch.enable_grad():
-            if reached:
+            if touches:
                 return self.loop.reflect(1, _standing(state), step, "probe", tape="full", mode="probe").standing.state
             return self.loop.live(1, _standing(state), step, "probe", "full", "probe").standing.state
 

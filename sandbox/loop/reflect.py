@@ -10,11 +10,12 @@ from torch import Tensor
 
 from sandbox.core.edit import Edit, apply, covers, expand
 from sandbox.core.error import ConfigError, EditError, LifeError, explain
-from sandbox.core.protocols import Engine, Hears, Level, Meter, Seen, Tape, World
+from sandbox.core.protocols import Engine, Hears, Level, Seen, Tape, World
 from sandbox.core.random import untouched
-from sandbox.core.record import NO_EDIT, REFUSED, ROLLED_BACK, Record, Standing
+from sandbox.core.record import Record, Standing, Verdict
 from sandbox.core.state import State, choose_seeds, detach, finite_seeds, leaves, put
 from sandbox.core.tree import stack, to_rows
+from sandbox.core.watch import Meter
 from sandbox.loop.describe import describe
 from sandbox.loop.judge import Judgement, judge
 from sandbox.loop.lived import Lived, Mode
@@ -167,7 +168,9 @@ class Loop:
             return detach(self.live(n, standing, step, trial, "off", "trial").standing.state)
 
         if not bool(taken.any()):
-            return Judgement(taken, [REFUSED] * len(taken), ["not finite"] * len(taken), [""] * len(taken), incumbent)
+            return Judgement(
+                taken, [Verdict.REFUSED] * len(taken), ["not finite"] * len(taken), [""] * len(taken), incumbent
+            )
         return judge(self.world, self.engine, level, n, incumbent, candidate, taken, live, f"{stream}/{step}")
 
     def _roll_back(self, n: int, standing: Standing, own: Tensor, tape: Tape) -> tuple[Standing, Tensor]:
@@ -191,13 +194,13 @@ class Loop:
         return replace(standing, state=restored), lost
 
     def _read(self, record: Record, start: State, steps: int) -> Record:
-        readings: dict[str, list[float]] = {}
+        readings: dict[str, Tensor] = {}
         probe = LoopProbe(self, record.state, start, record.step)
         for meter in self.meters:
             if record.step % meter.every == 0 or record.step == steps:
                 with untouched():
                     found = meter.read(probe)
-                readings |= {name: value.detach().double().tolist() for name, value in found.items()}
+                readings |= {name: value.detach().double() for name, value in found.items()}
         return replace(record, readings=readings)
 
 
@@ -209,11 +212,11 @@ def _verdict(judgement: Judgement, asked: Asked, lost: Tensor, fault: str) -> Ju
     verdict, why = list(judgement.verdict), list(judgement.why)
     for s in range(len(lost)):
         if lost[s]:
-            verdict[s], why[s] = ROLLED_BACK, "its life went non-finite: back to before its last accepted edit"
+            verdict[s], why[s] = Verdict.ROLLED_BACK, "its life went non-finite: back to before its last accepted edit"
         elif fault:
-            verdict[s], why[s] = REFUSED, fault
+            verdict[s], why[s] = Verdict.REFUSED, fault
         elif not asked.wanted[s]:
-            verdict[s], why[s] = NO_EDIT, ""
+            verdict[s], why[s] = Verdict.NO_EDIT, ""
     return replace(judgement, verdict=verdict, why=why)
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from sandbox.core.protocols import Probe
 from sandbox.core.tree import by_seed
+from sandbox.core.watch import Probe
 from sandbox.measure.agreement import cosine, rank_correlation
 
 

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from sandbox.core.error import ConfigError, explain
-from sandbox.core.protocols import KnowsHuman, Params, Probe
+from sandbox.core.protocols import KnowsHuman, Params
 from sandbox.core.random import normal, uniforms
 from sandbox.core.state import State
 from sandbox.core.tree import by_seed, tree_map
+from sandbox.core.watch import Probe
 from sandbox.measure.behaviour import FEWEST, ranks
 from sandbox.measure.distance import chord
 

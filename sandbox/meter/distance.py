@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from sandbox.core.protocols import Probe
+from sandbox.core.watch import Probe
 from sandbox.meter.behaviours import distances
 
 

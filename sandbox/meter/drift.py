@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sandbox.core.protocols import Probe
 from sandbox.core.state import State, leaves
+from sandbox.core.watch import Probe
 
 FEW = 8  # numbers of one parameter that are still read one by one
 

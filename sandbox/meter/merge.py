@@ -8,8 +8,8 @@ from math import nan
 
 from torch import Tensor
 
-from sandbox.core.protocols import Probe
 from sandbox.core.random import normal, uniform, uniforms
+from sandbox.core.watch import Probe
 from sandbox.measure.coupling import probed_coupling
 from sandbox.meter.reflection import crowded, reflection
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from sandbox.core.protocols import KnowsHuman, Probe, Split, Tempered, World
+from sandbox.core.protocols import KnowsHuman, Split, Tempered, World
 from sandbox.core.state import State
 from sandbox.core.tree import by_seed
+from sandbox.core.watch import Probe
 
 
 @dataclass(frozen=True)

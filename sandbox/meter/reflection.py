@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sandbox.core.protocols import Bounded, Probe
+from sandbox.core.protocols import Bounded
 from sandbox.core.state import State, detach, leaves, put
+from sandbox.core.watch import Probe
 from sandbox.measure.coupling import near_bound
 
 
@@ -52,7 +53,7 @@ class Reflection:
 
     def after(self, given: Mapping[str, Tensor]) -> Tensor:
         """[S, n]: F with these leaves in place of its own, on the tape."""
-        after = self.probe.reflect(put(self.state, given), self.probe.world.rule.outer)
+        after = self.probe.reflect(put(self.state, given), (*self.probe.world.rule.outer, "params"))
         found = [leaves(after, path)[path] for path in self.leaves]
         return torch.cat([leaf.reshape(self.state.seeds, -1) for leaf in found], dim=1)
 

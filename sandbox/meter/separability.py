@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sandbox.core.protocols import Probe
 from sandbox.core.random import normal, uniforms
+from sandbox.core.watch import Probe
 from sandbox.measure.cut import loop_cut
 from sandbox.measure.graph import components
 from sandbox.measure.integrability import integrability

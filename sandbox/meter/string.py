@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sandbox.core.protocols import Probe
+from sandbox.core.watch import Probe
 from sandbox.measure.string import indirectness, slack
 from sandbox.meter.behaviours import distances
 

@@ -6,13 +6,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import fmean
 from typing import Any, Literal
 
 from sandbox.archive.checkpoint import CHECKPOINTS
 from sandbox.archive.lineage import LINEAGE
 from sandbox.core.error import ConfigError, explain
-from sandbox.core.record import ACCEPTED, VERDICTS, Record
+from sandbox.core.record import Record, Verdict
 
 AXIS = "reflective_step"
 ROWS = 1000  # edits kept in the table: the newest, if there are more
@@ -71,22 +70,24 @@ class WandbTracker:
         self._tabulate(record)
         if record.level < self.top:
             return
-        numbers: dict[str, Any] = {AXIS: record.step, "own": fmean(record.own)}
-        numbers |= {name: fmean(values) for name, values in record.readings.items()}
-        for verdict in VERDICTS:
+        numbers: dict[str, Any] = {AXIS: record.step, "own": float(record.own.mean())}
+        numbers |= {name: float(values.mean()) for name, values in record.readings.items()}
+        for verdict in Verdict:
             numbers[f"verdict/{verdict.replace(' ', '_')}"] = record.verdict.count(verdict) / len(record.verdict)
         if self.settings.by_seed:
             for name, values in {"own": record.own, **record.readings}.items():
-                numbers |= {f"seed_{seed}/{name}": value for seed, value in zip(record.seeds, values, strict=True)}
+                numbers |= {
+                    f"seed_{seed}/{name}": value for seed, value in zip(record.seeds, values.tolist(), strict=True)
+                }
         self.run.log(numbers)
 
     def _tabulate(self, record: Record) -> None:
         """One row an edited path: what changed, by how much, how many seeds took it."""
         for path, change in record.edit.items():
-            new = fmean(_scalars(change["value"])) if "value" in change else None
+            new = None if change.value is None else float(change.value.double().mean())
             old = self.values.get(path)
-            accepted = record.verdict.count(ACCEPTED)
-            self.edits.append([record.step, record.level, path, old, new, fmean(change["size"]), accepted,
+            accepted = record.verdict.count(Verdict.ACCEPTED)
+            self.edits.append([record.step, record.level, path, old, new, float(change.size.mean()), accepted,
                                len(record.verdict) - accepted, record.note])  # fmt: skip
             self.values[path] = new
         self.edits = self.edits[-ROWS:]
@@ -115,9 +116,3 @@ class WandbTracker:
                 artifact.add_dir(str(self.folder / "blobs"), name="blobs")
                 self.run.log_artifact(artifact)
         self.run.finish(exit_code=0 if finished else 1)
-
-
-def _scalars(value: Any) -> list[float]:
-    if isinstance(value, list):
-        return [number for inner in value for number in _scalars(inner)]
-    return [float(value)]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from sandbox.core.record import ACCEPTED, REFUSED, VERDICTS, Record, Standing
+from sandbox.core.record import Record, Standing, Verdict
 from sandbox.core.state import State
 
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "run-folder.md"
@@ -21,7 +21,7 @@ def record(state: State) -> Record:
         level=1,
         t=10,
         seeds=[0, 1],
-        verdict=[ACCEPTED, REFUSED],
+        verdict=[Verdict.ACCEPTED, Verdict.REFUSED],
         why=["", "not finite"],
         anchor=["", ""],
         own=[0.5, 0.25],
@@ -49,4 +49,4 @@ def test_a_record_holds_the_state_but_is_compared_and_shown_by_its_line(state: S
 def test_what_a_line_holds_is_documented(state: State) -> None:
     section = DOCUMENTED.read_text().split("## A line of")[1].split("\n## ")[0]
     assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(record(state).line())
-    assert not [verdict for verdict in VERDICTS if f"`{verdict}`" not in section]
+    assert not [verdict for verdict in Verdict if f"`{verdict}`" not in section]

@@ -12,7 +12,7 @@ import torch
 from sandbox.core.edit import Edit
 from sandbox.core.error import EditError
 from sandbox.core.protocols import Needs
-from sandbox.core.record import ACCEPTED, REFUSED, REJECTED, ROLLED_BACK
+from sandbox.core.record import Verdict
 from sandbox.gate.better import Better
 from sandbox.gate.paired_t import PairedT
 
@@ -100,14 +100,14 @@ def hostile(request, scripted):
 
 def test_an_honest_edit_of_the_same_editor_is_accepted(hostile, loop, sines, lived):
     records = lived(loop(sines(), hostile(lower)))
-    assert all(record.verdict == [ACCEPTED] * 4 for record in records[1:])
+    assert all(record.verdict == [Verdict.ACCEPTED] * 4 for record in records[1:])
 
 
 @pytest.mark.parametrize("attack", [*MALFORMED, is_not_finite])
 def test_no_edit_is_accepted_and_the_weights_are_those_of_no_editor(attack, hostile, loop, sines, lived, same):
     attacked = lived(loop(sines(), hostile(attack), faults="refuse"))
     fixed = lived(loop(sines()))
-    assert all(record.verdict == [REFUSED] * 4 and all(record.why) for record in attacked[1:])
+    assert all(record.verdict == [Verdict.REFUSED] * 4 and all(record.why) for record in attacked[1:])
     assert same(attacked[-1].state, fixed[-1].state, "init", "params", "slots", "rule", "task")
 
 
@@ -170,8 +170,8 @@ def huge(psi, seen):
 @pytest.mark.parametrize("gate", [Better(), PairedT(trials=2)])
 def test_a_gate_with_trials_never_lets_a_deadly_edit_in(gate, scripted, loop, sines, lived, same):
     attacked = lived(loop(sines(dtype="float32"), scripted(huge), gate))
-    assert all(set(record.verdict) <= {REFUSED, REJECTED} for record in attacked[1:])
-    assert {REFUSED} == {verdict for record in attacked[1:] for verdict in record.verdict}
+    assert all(set(record.verdict) <= {Verdict.REFUSED, Verdict.REJECTED} for record in attacked[1:])
+    assert {Verdict.REFUSED} == {verdict for record in attacked[1:] for verdict in record.verdict}
     assert attacked[-1].why == ["its trial was not finite"] * 4
     assert same(attacked[-1].state, lived(loop(sines(dtype="float32")))[-1].state, "params", "rule")
 
@@ -181,7 +181,12 @@ def test_without_trials_a_deadly_edit_costs_the_horizon_after_it(scripted, loop,
     Steps count on, so what is left is a life that missed every second horizon's data."""
     plain = loop(sines(dtype="float32"))
     attacked = lived(loop(sines(dtype="float32"), scripted(huge)), steps=4)
-    assert [record.verdict[0] for record in attacked[1:]] == [ACCEPTED, ROLLED_BACK, ACCEPTED, ROLLED_BACK]
+    assert [record.verdict[0] for record in attacked[1:]] == [
+        Verdict.ACCEPTED,
+        Verdict.ROLLED_BACK,
+        Verdict.ACCEPTED,
+        Verdict.ROLLED_BACK,
+    ]
     state = plain.start(range(4)).state
     for t in (0, 6):
         state, _ = plain.engine.unroll(plain.world, replace(state, t=t), 3, "life", "off")

@@ -15,7 +15,7 @@ from torch import Tensor
 from sandbox.core.edit import Edit
 from sandbox.core.error import ConfigError, EditError
 from sandbox.core.protocols import Level, Needs, Params
-from sandbox.core.record import ACCEPTED, REFUSED, ROLLED_BACK
+from sandbox.core.record import Verdict
 from sandbox.gate.always import Always
 from sandbox.gate.paired_t import PairedT
 from sandbox.meta_learner.meta_gradient import MetaGradient
@@ -145,7 +145,7 @@ def test_in_a_trial_of_level_two_the_edited_gate_acts_and_leaves_no_mark(loop, b
                 above=(Level(writes_the_gate_below(scripted, 1000), PairedT(trials=2), 2),))  # fmt: skip
     records = list(made.run([0], 1))
     assert below.told == [0, 1] + 2 * [2, 3, 1000, 1001]
-    assert records[-1].verdict != [ACCEPTED]  # it changes no score
+    assert records[-1].verdict != [Verdict.ACCEPTED]  # it changes no score
     assert records[-1].state.gate["1"]["asked"].tolist() == [2]
 
 
@@ -210,8 +210,13 @@ def test_a_seed_that_level_one_rolled_back_is_not_lost_again_above(loop, bowl, s
     played[0, 1] = 1e30
     above = (Level(scripted(lambda psi, seen: (Edit(), psi), Needs()), Always(), 2),)
     records = list(loop(bowl(dtype="float32"), plays, course={LR: played}, above=above).run([0, 1], 2))
-    assert [r.verdict[1] for r in records if r.level == 1] == [ACCEPTED, ROLLED_BACK, ACCEPTED, ACCEPTED]
-    assert not [r for r in records if r.level == 2 and ROLLED_BACK in r.verdict]
+    assert [r.verdict[1] for r in records if r.level == 1] == [
+        Verdict.ACCEPTED,
+        Verdict.ROLLED_BACK,
+        Verdict.ACCEPTED,
+        Verdict.ACCEPTED,
+    ]
+    assert not [r for r in records if r.level == 2 and Verdict.ROLLED_BACK in r.verdict]
 
 
 @pytest.mark.parametrize("seeds", [[0], [0, 1]])
@@ -221,5 +226,8 @@ def test_a_tower_goes_on_after_a_death_below(seeds, loop, bowl):
     above = (Level(MetaGradient(edits=(META_LR,), optimizer="sgd"), Always(), 2),)
     made = loop(bowl(dtype="float32"), hypergradient_descent(lr=1e30), horizon=1, above=above)
     records = list(made.run(seeds, 2))
-    assert {ROLLED_BACK} <= {word for r in records if r.level == 1 for word in r.verdict}
-    assert {word for r in records if r.level == 2 and r.step for word in r.verdict} <= {REFUSED, ACCEPTED}
+    assert {Verdict.ROLLED_BACK} <= {word for r in records if r.level == 1 for word in r.verdict}
+    assert {word for r in records if r.level == 2 and r.step for word in r.verdict} <= {
+        Verdict.REFUSED,
+        Verdict.ACCEPTED,
+    }

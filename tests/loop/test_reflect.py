@@ -15,7 +15,7 @@ from torch import Tensor
 from sandbox.core.edit import Edit
 from sandbox.core.error import ConfigError, LifeError
 from sandbox.core.protocols import Level, Needs
-from sandbox.core.record import ACCEPTED, NO_EDIT, REFUSED, REJECTED, ROLLED_BACK
+from sandbox.core.record import Verdict
 from sandbox.core.state import SLOTS, choose_seeds, leaves
 from sandbox.engine.functional import Functional
 from sandbox.gate.always import Always
@@ -46,9 +46,14 @@ def test_one_bad_seed_never_stops_seven(loop, sines, plays, lived, same):
     good = lived(loop(sines(), plays, course=course(4, 8)), seeds=8)
     for before, after in zip(good[1:], bad[1:], strict=True):
         others = [seed for seed in range(8) if seed != 3]
-        assert [after.verdict[s] for s in others] == [ACCEPTED] * 7
+        assert [after.verdict[s] for s in others] == [Verdict.ACCEPTED] * 7
         assert [after.digest[s] for s in others] == [before.digest[s] for s in others]
-    assert [record.verdict[3] for record in bad[1:]] == [ACCEPTED, REFUSED, REFUSED, ACCEPTED]
+    assert [record.verdict[3] for record in bad[1:]] == [
+        Verdict.ACCEPTED,
+        Verdict.REFUSED,
+        Verdict.REFUSED,
+        Verdict.ACCEPTED,
+    ]
     assert bad[2].why[3] == "not finite"
     assert same(bad[-1].state, good[-1].state, "params", "rule")  # what was refused was no change
 
@@ -58,7 +63,12 @@ def test_a_deadly_edit_is_rolled_back_for_its_seed_alone(loop, sines, plays, liv
     kept = course(4, 4, dtype=torch.float32)
     deadly = course(4, 4, dtype=torch.float32, s2_1=1e30)
     good, bad = (lived(loop(world, plays, course=played)) for played in (kept, deadly))
-    assert [record.verdict[1] for record in bad[1:]] == [ACCEPTED, ACCEPTED, ROLLED_BACK, ACCEPTED]
+    assert [record.verdict[1] for record in bad[1:]] == [
+        Verdict.ACCEPTED,
+        Verdict.ACCEPTED,
+        Verdict.ROLLED_BACK,
+        Verdict.ACCEPTED,
+    ]
     assert "non-finite" in bad[3].why[1]
     for before, after in zip(good, bad, strict=True):
         assert [after.digest[s] for s in (0, 2, 3)] == [before.digest[s] for s in (0, 2, 3)]
@@ -72,7 +82,7 @@ def test_a_deadly_edit_is_rolled_back_for_its_seed_alone(loop, sines, plays, liv
 def test_rolling_back_keeps_the_old_tensors(loop, sines, plays, lived):
     played = course(3, 1, dtype=torch.float32, s2_0=1e30)
     records = lived(loop(sines(dtype="float32"), plays, course=played), seeds=1, steps=3)
-    assert records[3].verdict == [ROLLED_BACK]
+    assert records[3].verdict == [Verdict.ROLLED_BACK]
     old, now = records[1].state, records[3].state
     then = records[2].standing.before
     for name, weight in now.params.items():
@@ -85,8 +95,8 @@ def test_a_seed_that_its_edits_have_killed_for_good_stays_where_it_last_lived(lo
     played = course(6, 3, dtype=torch.float32)
     played[LR][:, 1] = 1e4
     records = lived(loop(bowl(dtype="float32"), plays, course=played), seeds=3, steps=6)
-    assert [record.verdict[1] for record in records[1:]] == [ACCEPTED] * 2 + [ROLLED_BACK] * 4
-    assert all(record.verdict[s] == ACCEPTED for record in records[1:] for s in (0, 2))
+    assert [record.verdict[1] for record in records[1:]] == [Verdict.ACCEPTED] * 2 + [Verdict.ROLLED_BACK] * 4
+    assert all(record.verdict[s] == Verdict.ACCEPTED for record in records[1:] for s in (0, 2))
     assert torch.equal(records[-1].state.params["w"][1], records[2].state.params["w"][1])
 
 
@@ -94,7 +104,12 @@ def test_an_edit_refused_in_between_hides_no_deadly_one(loop, bowl, plays, lived
     """The edit of step 1 kills in the second life after it; what is asked meanwhile is refused."""
     played = course(4, 2, dtype=torch.float32, s1_1=1e4, s2_1=torch.nan)
     records = lived(loop(bowl(dtype="float32"), plays, course=played), seeds=2)
-    assert [record.verdict[1] for record in records[1:]] == [ACCEPTED, REFUSED, ROLLED_BACK, ACCEPTED]
+    assert [record.verdict[1] for record in records[1:]] == [
+        Verdict.ACCEPTED,
+        Verdict.REFUSED,
+        Verdict.ROLLED_BACK,
+        Verdict.ACCEPTED,
+    ]
     assert torch.equal(records[3].state.params["w"][1], records[1].state.params["w"][1])
     assert records[3].state.rule["lr"].tolist() == pytest.approx([0.01, 0.01])
 
@@ -117,7 +132,7 @@ def test_a_batch_of_seeds_gives_each_what_it_gives_alone(loop, sines, lived):
                 for path, leaf in leaves(single.state, slot).items():
                     rows = leaves(batch.state, slot)[path].unflatten(0, (3, -1))[s]
                     torch.testing.assert_close(rows, leaf, rtol=1e-12, atol=1e-12)
-    assert {ACCEPTED, REJECTED} <= verdicts
+    assert {Verdict.ACCEPTED, Verdict.REJECTED} <= verdicts
 
 
 # ---- what watches never shifts a run --------------------------------------------------------------------------------
@@ -180,10 +195,10 @@ def test_an_anchor_is_logged_at_each_judged_step_and_never_acts(loop, sines, pla
     assert [record.verdict for record in watched] == [record.verdict for record in free]
     assert same(watched[-1].state, free[-1].state, "params", "slots", "rule")
     assert all(not word for record in free for word in record.anchor)
-    assert watched[1].anchor[0].startswith(f"{REJECTED}: t ")
-    assert watched[3].verdict[1] == ACCEPTED
-    assert watched[3].anchor[1] == f"{REFUSED}: its trial was not finite"
-    assert watched[4].verdict[1] == ROLLED_BACK
+    assert watched[1].anchor[0].startswith(f"{Verdict.REJECTED}: t ")
+    assert watched[3].verdict[1] == Verdict.ACCEPTED
+    assert watched[3].anchor[1] == f"{Verdict.REFUSED}: its trial was not finite"
+    assert watched[4].verdict[1] == Verdict.ROLLED_BACK
     assert watched[4].anchor[1] == ""
 
 
@@ -195,7 +210,7 @@ def test_an_edit_that_changes_nothing_is_a_draw(gate, loop, sines, scripted, liv
     """Incumbent and candidate live the same batches, so every difference is exactly 0."""
     same = scripted(lambda psi, seen: (Edit({LR: seen.visible[LR]}), psi))
     for record in lived(loop(sines(tasks=2), same, gate))[1:]:
-        assert record.verdict == [REJECTED] * 4
+        assert record.verdict == [Verdict.REJECTED] * 4
         for why in record.why:
             if isinstance(gate, PairedT):
                 assert why.startswith("t 0.00, p 0.5 ")
@@ -210,7 +225,7 @@ def test_an_editor_keeps_its_memory_whatever_the_verdict(loop, sines, scripted, 
 
     editor = scripted(counts, psi={"asked": torch.zeros((), dtype=torch.float64)})
     records = lived(loop(sines(), editor, Better()))
-    assert {word for record in records[1:] for word in record.verdict} <= {REJECTED, REFUSED}
+    assert {word for record in records[1:] for word in record.verdict} <= {Verdict.REJECTED, Verdict.REFUSED}
     assert records[-1].state.meta["1"]["asked"].tolist() == [4] * 4
     assert records[-1].state.rule["lr"].tolist() == [0.01] * 4
 
@@ -264,7 +279,11 @@ def test_a_seed_that_asks_for_nothing_is_not_judged(loop, sines, scripted, lived
 
     editor = scripted(only_some, Needs(edits=(LR,), reads=(LR,), noise=1, vmapped=False))
     records = lived(loop(sines(), editor, PairedT(trials=2)), steps=3)
-    asked = torch.tensor([[word != NO_EDIT for word in record.verdict] for record in records[1:]]).double().sum(dim=0)
+    asked = (
+        torch.tensor([[word != Verdict.NO_EDIT for word in record.verdict] for record in records[1:]])
+        .double()
+        .sum(dim=0)
+    )
     assert 0 < asked.sum() < 12
     assert torch.equal(records[-1].state.gate["1"]["asked"], asked)
 
@@ -290,7 +309,7 @@ def test_an_edit_of_what_was_not_declared_is_refused_even_within_the_allow_list(
         return Edit({"rule/lr": seen.visible[LR]}), psi
 
     made = loop(sines(), scripted(reaches, Needs(edits=("init",), reads=(LR,))), faults="refuse")
-    assert {word for record in lived(made)[1:] for word in record.verdict} == {REFUSED}
+    assert {word for record in lived(made)[1:] for word in record.verdict} == {Verdict.REFUSED}
 
 
 def test_choosing_among_seeds_is_by_row(loop, sines):

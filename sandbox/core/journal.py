@@ -1,0 +1,65 @@
+"""The journal of answers: what a level was told by something that is not a function of the state.
+
+Another run's course, a slow search and a language model are such sources. An answer is written before it is used, so
+replay and resumption read it and need no source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from torch import Tensor
+
+Answer = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Question:
+    """Who asks: the `level`, its reflective `step` (from 1), the random `stream` that the life is on, and the seed."""
+
+    level: int
+    step: int
+    stream: str
+    seed: int
+
+
+class Journal(Protocol):
+    """Answers under their questions."""
+
+    def recall(self, question: Question) -> Answer | None:
+        """What was answered to this very question; None if it was never asked."""
+        ...
+
+    def latest(self, question: Question) -> Answer | None:
+        """What this level and seed were last told on the stream, at or before the question's step: what a probe is
+        served, for a probe never asks."""
+        ...
+
+    def note(self, answers: Mapping[Question, Answer]) -> None:
+        """Keep the answers of one reflective step; they are safe when this returns."""
+        ...
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """A journal in memory."""
+
+    answers: dict[Question, Answer] = field(default_factory=dict[Question, Answer])
+
+    def recall(self, question: Question) -> Answer | None:
+        return self.answers.get(question)
+
+    def latest(self, question: Question) -> Answer | None:
+        return newest(self.answers, question)
+
+    def note(self, answers: Mapping[Question, Answer]) -> None:
+        self.answers.update(answers)
+
+
+def newest(answers: Mapping[Question, Answer], question: Question) -> Answer | None:
+    """The answer of the highest step at or before the question's, on its level and seed and the live stream."""
+    who = (question.level, question.seed)
+    known = [asked for asked in answers if (asked.level, asked.seed) == who and asked.step <= question.step]
+    return answers[max(known, key=lambda asked: asked.step)] if known else None
