@@ -19,10 +19,12 @@ from torch import Tensor
 
 from sandbox.config import build
 from sandbox.core.error import LifeError, explain
-from sandbox.core.protocols import Gate, Objective
+from sandbox.core.protocols import Gate
+from sandbox.core.score import Score
 from sandbox.core.tree import by_seed
 from sandbox.experiment import build_loop
 from sandbox.loop.reflect import Loop
+from sandbox.loop.trial import Trial
 from sandbox.meta_learner.none import Nothing
 
 SEEDS = 32  # runs at least: five false accepting runs among 32 are needed to tell a level of .05 from a higher one
@@ -32,7 +34,7 @@ ABOUT = """Incumbent and candidate are one state that lives its trials on differ
 every accept is false. (On one stream they would be equal in every bit, and no gate accepts a difference of exactly 0.)
 The rule is fixed; between two asked edits the life goes on one horizon. Intervals are exact binomial, 95 %."""
 
-Scores = dict[Objective, Tensor]  # [edits, trials, S, n]
+Scores = dict[Score, Tensor]  # [edits, trials, S, n]
 
 
 @dataclass(frozen=True)
@@ -99,20 +101,17 @@ def null_scores(loop: Loop, seeds: Sequence[int], edits: int, gates: Sequence[Ga
 
     Raises `LifeError` where one is not finite.
     """
-    kinds: list[Objective] = sorted({gate.score for gate in gates if gate.trials})
+    kinds = tuple(dict.fromkeys(gate.score for gate in gates if gate.trials))
     trials = max(gate.trials for gate in gates)
-    sides: list[dict[Objective, list[Tensor]]] = [{kind: [] for kind in kinds} for _ in range(2)]
+    sides: list[dict[Score, list[Tensor]]] = [{kind: [] for kind in kinds} for _ in range(2)]
     standing = loop.start(seeds)
     for step in track(range(1, edits + 1), "A/A trials", console=Console(stderr=True), transient=True):
         for side, found in zip(("incumbent", "candidate"), sides, strict=True):
             for k in range(trials):
                 stream = f"check/{step}/{side}/{k}"
-                lived = loop.live(1, standing, step, stream, "off", "trial").standing.state
-                for kind in kinds:
-                    with torch.no_grad():
-                        scores = loop.engine.scores(loop.world, lived, "gate", stream, kind)
+                for kind, scores in Trial(loop, 1, standing.state, step, stream, kinds).outcome().items():
                     found[kind].append(by_seed(scores, loop.world.tasks).flatten(1))
-        standing = loop.live(1, standing, step, "life", "off", "trial").standing
+        standing = loop.live(1, standing, step, "life", None, "trial").standing
     before, after = (Scores((kind, torch.stack(scores).unflatten(0, (edits, trials))) for kind, scores in found.items())
                      for found in sides)  # fmt: skip
     if not all(bool(torch.isfinite(scores).all()) for scores in (*before.values(), *after.values())):

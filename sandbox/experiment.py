@@ -20,15 +20,15 @@ from torch import nn
 from sandbox.about import about
 from sandbox.archive import checkpoint, lineage
 from sandbox.archive.file import write_whole
+from sandbox.archive.journal import DiskJournal
 from sandbox.config import build, target
 from sandbox.core.edit import expand
 from sandbox.core.error import ConfigError, LineageError, SandboxError, did_you_mean, explain
-from sandbox.core.protocols import Level, Model, Task, World
+from sandbox.core.protocols import Follows, Level, Model, Task, World
 from sandbox.core.state import leaves
 from sandbox.core.watch import Starts, Tracker
 from sandbox.loop.reflect import Loop
 from sandbox.measure.error import MeasureError
-from sandbox.meta_learner.yoked import Yoked
 from sandbox.model.module import Module
 from sandbox.tracker.jsonl import Jsonl
 
@@ -36,8 +36,8 @@ Config = dict[str, Any]
 COSMETIC = ("label", "runs", "tracker")  # keys that don't change what a run is
 GROUPS = ("meter", "tracker")  # of which there may be several, or none
 COUNTS = ("seeds", "tasks", "steps", "horizon", "threads")
-KEYS = (*COSMETIC, *COUNTS, "task", "model", "rule", "meta_learner", "gate", "engine", "meter", "seed", "lifetime",
-        "allow", "anchor", "faults", "above")  # fmt: skip
+LEVEL = ("meta_learner", "gate", "horizon", "lifetime", "allow", "reads", "anchor", "faults")
+KEYS = (*COSMETIC, *COUNTS, *LEVEL, "task", "model", "rule", "engine", "meter", "seed", "above", "per_lane", "device")
 
 
 # ---- objects --------------------------------------------------------------------------------------------------------
@@ -57,8 +57,9 @@ def build_loop(config: Config) -> Loop:
             raise ConfigError(explain(expected=f"a whole number of {least} or more at {key}", got=repr(config[key]),
                                       do=f"Set {key}={least}, say."))  # fmt: skip
     task = build(config["task"], "task")
-    world = World(task, build_model(config["model"], task), build(config["rule"], "rule"), config["tasks"])
-    first = {key: config[key] for key in ("meta_learner", "gate", "horizon", "lifetime", "allow", "anchor", "faults")}
+    world = World(task, build_model(config["model"], task), build(config["rule"], "rule"), config["tasks"],
+                  frozenset(config["per_lane"]), config["device"])  # fmt: skip
+    first = {key: config[key] for key in LEVEL}
     levels = [_level(first, "level 1"), *(_level(node, f"above[{n}]") for n, node in enumerate(config["above"]))]
     meters = tuple(build(node, where) for where, node in chosen(config, "meter"))
     return Loop(world, build(config["engine"], "engine"), tuple(levels), meters)
@@ -70,8 +71,11 @@ def build_model(node: Mapping[str, Any], task: Task) -> Model:
     make = partial(build, node, "model", inputs=task.inputs, outputs=task.outputs)
     if not issubclass(target(node["_target_"], "model"), nn.Module):
         return make()
-    dtype = getattr(torch, getattr(task, "dtype", "float32"))
-    return Module(lambda: make().to(dtype))
+    return Module(partial(_cast, make, getattr(task, "dtype", "float32")))
+
+
+def _cast(make: Callable[[], nn.Module], dtype: str) -> nn.Module:
+    return make().to(getattr(torch, dtype))
 
 
 def _level(node: Mapping[str, Any], where: str) -> Level:
@@ -85,33 +89,26 @@ def chosen(config: Config, group: str) -> list[tuple[str, Mapping[str, Any]]]:
     return [(f"{group}.{name}", node) for name, node in members if "_target_" in node]
 
 
-def _source(config: Config) -> Config:
-    """The run that a yoked one lives by: its own configuration with the meta-learner that it stands in for."""
-    yoked = config["meta_learner"]
-    return config | {"meta_learner": yoked["of"], "label": yoked["source"]}
-
-
 def seeds_of(config: Config) -> list[int]:
     """The seeds of a run: `seeds` of them from `seed`."""
     return list(range(config["seed"], config["seed"] + config["seeds"]))
 
 
 def prepare(config: Config) -> Loop:
-    """The loop, with the course that a yoked control lives by; where the run it names is missing, it is run first."""
-    loop = build_loop(config)
-    yoked = loop.levels[0].meta_learner
-    if not isinstance(yoked, Yoked):
-        return loop
-    if config["above"] or config["seeds"] < 2 or not yoked.needs.edits:
-        raise ConfigError(explain(
-            expected="a yoked control of one level, of two seeds or more, of a meta-learner that edits",
-            got=f"{1 + len(config['above'])} levels, {config['seeds']} seeds, edits of {list(yoked.needs.edits)}",
-            do="Raise seeds, leave out `above`, or name another meta-learner at meta_learner.of."))  # fmt: skip
-    folder = perform(_source(config))
-    state = loop.start(seeds_of(config)).state
-    start = {path: leaves(state, path)[path] for path in expand(state, yoked.needs.edits)}
-    course = yoked.arrange(lineage.course(lineage.read(folder), start))
-    return replace(loop, levels=(replace(loop.levels[0], course=course), *loop.levels[1:]))
+    """The loop. A level that lives by another run is shown that run's course; where the run is missing, it is run
+    first."""
+    loop, seeds = build_loop(config), seeds_of(config)
+    levels: list[Level] = []
+    for level in loop.levels:
+        follower = level.meta_learner
+        if isinstance(follower, Follows):
+            folder = perform(dict(follower.origin(config)))
+            state = loop.start(seeds).state
+            start = {path: leaves(state, path)[path] for path in expand(state, level.needs.edits)}
+            course = lineage.course(lineage.read(folder), start)
+            level = replace(level, meta_learner=follower.follow(course, seeds))
+        levels.append(level)
+    return replace(loop, levels=tuple(levels))
 
 
 # ---- runs -----------------------------------------------------------------------------------------------------------
@@ -168,7 +165,7 @@ def _live(
     config: Config, folder: Path, starts: Sequence[Starts], overrides: Sequence[str], reached: dict[str, int],
     note: Callable[..., None],
 ) -> None:  # fmt: skip
-    loop, seeds = prepare(config), seeds_of(config)
+    loop, seeds = replace(prepare(config), journal=DiskJournal(folder)), seeds_of(config)
     resume = checkpoint.load_checkpoint(folder, loop.start(seeds).state)
     done = resume[1] if resume else 0
     reached |= {"step": done, "from_step": done}
@@ -233,7 +230,8 @@ def replay(folder: Path) -> int:
     config = yaml.safe_load((folder / "config.yaml").read_text())
     torch.set_num_threads(config["threads"])
     lines = lineage.read(folder)
-    records = prepare(config).run(seeds_of(config), config["steps"])
+    loop = replace(build_loop(config), journal=DiskJournal(folder, sealed=True))
+    records = loop.run(seeds_of(config), config["steps"])
     number = 0
     for number, line in enumerate(lines, start=1):
         record = next(records, None)

@@ -16,6 +16,7 @@ import higher
 import torch
 from torch import Tensor
 
+from sandbox.core.adjoint import FULL
 from sandbox.core.protocols import Engine, Split, World
 from sandbox.core.state import State
 from sandbox.engine.functional import Functional
@@ -36,7 +37,7 @@ def by_engine(engine: Engine, state: State) -> list[Tensor]:
     """The meta-gradient as the reflective loop takes it: weights born, lived, scored, differentiated."""
     init = {name: weight.detach().clone().requires_grad_() for name, weight in state.init.items()}
     born = engine.born(WORLD, replace(state, init=init))
-    lived, _ = engine.unroll(WORLD, born, STEPS, "life", "full")
+    lived, _ = engine.unroll(WORLD, born, STEPS, "life", FULL)
     process = engine.scores(WORLD, lived, "practice", "life").mean()
     return [grad[0] for grad in torch.autograd.grad(process, list(init.values()))]
 

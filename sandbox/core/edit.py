@@ -26,6 +26,11 @@ def covers(allow: Iterable[str], path: str) -> bool:
     return any(path == allowed or path.startswith(allowed + "/") for allowed in allow)
 
 
+def absolute(path: str, n: int) -> str:
+    """A path of level `n`: `./sigma` is the level's own `meta/n/sigma`; any other stays as it is."""
+    return f"meta/{n}/{path[2:]}" if path.startswith("./") else path
+
+
 def expand(state: State, paths: Iterable[str]) -> tuple[str, ...]:
     """The leaf paths at or below each of `paths`."""
     return tuple(dict.fromkeys(leaf for path in paths for leaf in leaves(state, path)))
@@ -51,8 +56,9 @@ def apply(state: State, edit: Edit, *, allow: Iterable[str], frozen: Tensor | No
             raise EditError(explain(expected=f"a tensor at '{path}'", got=type(value).__name__,
                                     do="Return tensors in `Edit.set`."))  # fmt: skip
         if value.shape != old[path].shape or value.dtype != old[path].dtype:
-            raise EditError(explain(expected=f"{old[path].dtype} of shape {list(old[path].shape[1:])} at '{path}'",
-                                    got=f"{value.dtype} of shape {list(value.shape[1:])}",
+            skip = 1 if value.dim() and value.shape[0] == old[path].shape[0] else 0  # an author sees one row
+            raise EditError(explain(expected=f"{old[path].dtype} of shape {list(old[path].shape[skip:])} at '{path}'",
+                                    got=f"{value.dtype} of shape {list(value.shape[skip:])}",
                                     do="An edit replaces a leaf by one of the same kind."))  # fmt: skip
         rows = value.reshape(state.seeds, -1)
         taken = taken & finite_rows(rows, state.seeds)

@@ -14,6 +14,10 @@ class ConfigError(SandboxError):
     """The composed configuration can't be built."""
 
 
+class ContractError(ConfigError):
+    """A member (a task, model, rule, gate, meta-learner) that breaks the contract of its seam."""
+
+
 class EditError(SandboxError):
     """A malformed edit: wrong path, structure, shape or dtype, or outside the allow-list."""
 

@@ -26,7 +26,10 @@ class Question:
 
 
 class Journal(Protocol):
-    """Answers under their questions."""
+    """Answers under their questions. A `sealed` journal takes no more: a replay may ask nobody."""
+
+    @property
+    def sealed(self) -> bool: ...
 
     def recall(self, question: Question) -> Answer | None:
         """What was answered to this very question; None if it was never asked."""
@@ -47,6 +50,7 @@ class Notebook:
     """A journal in memory."""
 
     answers: dict[Question, Answer] = field(default_factory=dict[Question, Answer])
+    sealed: bool = False
 
     def recall(self, question: Question) -> Answer | None:
         return self.answers.get(question)
@@ -59,7 +63,7 @@ class Notebook:
 
 
 def newest(answers: Mapping[Question, Answer], question: Question) -> Answer | None:
-    """The answer of the highest step at or before the question's, on its level and seed and the live stream."""
-    who = (question.level, question.seed)
-    known = [asked for asked in answers if (asked.level, asked.seed) == who and asked.step <= question.step]
-    return answers[max(known, key=lambda asked: asked.step)] if known else None
+    """The answer of the highest step at or before the question's, to the same level, stream and seed."""
+    who = (question.level, question.stream, question.seed)
+    known = [each for each in answers if (each.level, each.stream, each.seed) == who and each.step <= question.step]
+    return answers[max(known, key=lambda each: each.step)] if known else None

@@ -8,37 +8,49 @@ from typing import Literal
 
 from torch import Tensor
 
+from sandbox.core.adjoint import FULL, Adjoint
+from sandbox.core.score import Over
+
 
 @dataclass(frozen=True)
 class Grad:
-    """A hypergradient at `path`, through the horizon just lived: of P on the practice split, or of the own loss
-    averaged over the `last` inner steps (all of them if None)."""
+    """A hypergradient at `path`, through the horizon just lived: of P on the practice split, `over` its end, its whole
+    life or its improvement; or of the own loss averaged over the `last` inner steps (all of them if None)."""
 
     objective: Literal["process", "own"]
     path: str
     last: int | None = None
+    over: Over = "end"
 
 
 @dataclass(frozen=True)
 class Needs:
-    """Declared once by a meta-learner; a new kind of need is a new field here."""
+    """Declared once by a meta-learner; a new kind of need is a new field here.
+
+    Paths start with a slot of the state (`rule/lr`), or with `./` for the meta-learner's own psi: `./sigma` is
+    `meta/2/sigma` at level 2. `population`: candidates that `vary` returns (0: none), lived and scored on practice
+    data. `answers`: it is served what the journal holds for it, and its `consult` is asked for what is missing.
+    """
 
     edits: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     grads: tuple[Grad, ...] = ()
     noise: int = 0  # uniforms a step
-    course: bool = False  # the recorded course of another run at the edited paths
-    first_order: bool = False  # hypergradients through constant inner gradients
-    vmapped: bool = True  # False: asked seed by seed, in plain Python
+    population: int = 0
+    answers: bool = False
+    adjoint: Adjoint = FULL  # how its hypergradients are taken
+    vmapped: bool = True  # False: asked row by row, in plain Python
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What `needs` named, as clones, for one seed.
+    """What `needs` named, as clones, for one seed (or one life, where lives edit themselves).
 
-    `own` [K]: own loss at each step of the horizon, averaged over tasks; `process`: P on practice at its end (NaN where
-    the task has no practice split); `grad[objective][path]`; `visible[path]`; `noise` [size]; `course[path]`;
-    `step`: reflective steps before this one.
+    `own` [K]: own loss at each inner step of the horizon, averaged over tasks; `process`: P on practice at its end (NaN
+    where the task has no practice split); `grad[objective][path]`; `visible[path]`; `noise` [size]; `answer[name]`;
+    `step`: reflective steps before this one. Of a population: `candidates[path]` [population, ...] as `vary` returned
+    them, `scores` [population], P on practice after a horizon each on one stream, and `alive` [population]: whether
+    that life stayed finite. A dead candidate scores +inf, so it is never the best.
     """
 
     own: Tensor
@@ -46,5 +58,18 @@ class Seen:
     grad: Mapping[str, Mapping[str, Tensor]]
     visible: Mapping[str, Tensor]
     noise: Tensor
-    course: Mapping[str, Tensor]
+    answer: Mapping[str, Tensor]
     step: Tensor
+    candidates: Mapping[str, Tensor]
+    scores: Tensor
+    alive: Tensor
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What became of an edit, for one seed: `accepted` (1 or 0), and what the gate measured of `incumbent` and
+    `candidate`: the mean score over its trials, lower is better (NaN where it judged without a trial)."""
+
+    accepted: Tensor
+    incumbent: Tensor
+    candidate: Tensor

@@ -7,27 +7,21 @@ tape or another seed. A component is a frozen dataclass; its fields are its conf
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor
 
+from sandbox.core.adjoint import Adjoint as Adjoint  # an author's page: import from here
 from sandbox.core.edit import Edit
-from sandbox.core.needs import Grad as Grad  # an author's page: import from here
+from sandbox.core.journal import Answer, Question
+from sandbox.core.needs import Grad as Grad
+from sandbox.core.needs import Heard as Heard
 from sandbox.core.needs import Needs, Seen
+from sandbox.core.score import Objective, Score, Split
 from sandbox.core.state import State
 from sandbox.core.tree import Params as Params
-
-Split = Literal["train", "practice", "gate", "test"]
-"""train: inner steps. practice: what a meta-learner's hypergradients see. gate: what a gate scores. test: deployment,
-for meters. A split that a task does not name does not exist; held-out tasks are drawn apart (`Task.draw`)."""
-
-Objective = Literal["process", "calibrated", "human"]
-"""process: P. calibrated: P after one fitted temperature. human: H. (A, the agent's own, is the rule's loss.)"""
-
-Tape = Literal["off", "full", "first_order"]
-"""off: nothing recorded. full: the whole horizon differentiable. first_order: inner gradients are constants."""
 
 Batch = Mapping[str, Tensor]
 
@@ -99,8 +93,9 @@ class Model(Protocol):
 
 
 @dataclass(frozen=True)
-class Life:
-    """All that a rule can reach: no way from here to H, to a gate's data or to an audit's."""
+class Reach:
+    """All that a rule can reach: no way from here to H, to a gate's data or to an audit's. `predict(params, x)` is the
+    model; `objective(prediction, batch)` is P, one number an example [n]."""
 
     predict: Callable[[Params, Tensor], Tensor]
     objective: Callable[[Tensor, Batch], Tensor]
@@ -108,11 +103,6 @@ class Life:
 
 class Rule(Protocol):
     """A learning rule: loss and update. phi is unconstrained; a bounded number is squashed when read."""
-
-    @property
-    def outer(self) -> tuple[str, ...]:
-        """State paths of the process: the outer side of the merge partition, where `params` are the inner."""
-        ...
 
     def init(self, params: Params) -> Params:
         """phi, for weights of this shape."""
@@ -122,7 +112,7 @@ class Rule(Protocol):
         """The rule's memory at the start of a lifetime."""
         ...
 
-    def loss(self, phi: Params, params: Params, slots: Params, batch: Batch, life: Life) -> Tensor:
+    def loss(self, phi: Params, params: Params, slots: Params, batch: Batch, reach: Reach) -> Tensor:
         """A: the agent's own objective, a scalar."""
         ...
 
@@ -130,8 +120,20 @@ class Rule(Protocol):
         """Weights and memory after one inner step."""
         ...
 
-    def read(self, phi: Params) -> Params:
+    def readable(self, phi: Params) -> Params:
         """phi in the units that a person reads (squashed), for the record."""
+        ...
+
+
+@runtime_checkable
+class Static(Protocol):
+    """A rule of which some leaves of phi are whole numbers that shape its computation, such as a program. Lives with
+    the same static leaves run as one group, and the rule is handed these leaves as plain tensors that Python may
+    branch on."""
+
+    @property
+    def static(self) -> tuple[str, ...]:
+        """Names of leaves of phi; each has an integer dtype."""
         ...
 
 
@@ -164,21 +166,65 @@ class MetaLearner(Protocol):
 
 @runtime_checkable
 class Hears(Protocol):
-    """A meta-learner that wants to hear the verdict."""
+    """A meta-learner that wants to hear what became of its edit."""
 
-    def tell(self, psi: Params, accepted: Tensor) -> Params:
-        """psi after hearing `accepted` (a scalar, 1 or 0)."""
+    def tell(self, psi: Params, heard: Heard) -> Params:
+        """psi after hearing the verdict and what the gate measured."""
+        ...
+
+
+@runtime_checkable
+class Varies(Protocol):
+    """A meta-learner that tries a population of candidates before it asks; `needs.population` says how many."""
+
+    def vary(self, psi: Params, seen: Seen) -> Mapping[str, Tensor]:
+        """{edited path: [population, ...]}; their scores are in `seen` when `ask` is called."""
+        ...
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """A meta-learner with a memory that is reborn with every life, where psi outlives them all.
+
+    `ask` is handed psi and memory as one dict and returns them as one. Where several lives share psi (one row a seed,
+    asked life by life), a life may change its memory alone, and returns the leaves of psi as they came.
+    """
+
+    def memory(self, psi: Params) -> Params:
+        """The memory at birth, one row, under names that psi does not use."""
+        ...
+
+
+@runtime_checkable
+class Consults(Protocol):
+    """A meta-learner that is told things by a source outside the state; `needs.answers` says that it is."""
+
+    def consult(self, question: Question, psi: Params, seen: Seen) -> Answer:
+        """The answer for one seed, written to the journal before `ask` sees it. Never called in a probe or a replay."""
+        ...
+
+
+@runtime_checkable
+class Follows(Protocol):
+    """A meta-learner that lives by another run. Whoever builds the run performs that one first where it is missing."""
+
+    def origin(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The configuration of the run that it lives by, from that of the run that it lives in."""
+        ...
+
+    def follow(self, course: Mapping[str, Tensor], seeds: Sequence[int]) -> MetaLearner:
+        """The same meta-learner knowing {edited path: [steps, S, ...]}, the values in force after each step there."""
         ...
 
 
 class Gate(Protocol):
     """Judges an edit on data that the meta-learner cannot reach; asked in plain Python, seed by seed. `trials`: fresh
-    paired lives an edit (0: judge without); `score`: the objective by which they are compared."""
+    paired lives an edit (0: judge without); `score`: what they are compared by."""
 
     @property
     def trials(self) -> int: ...
     @property
-    def score(self) -> Literal["process", "calibrated"]: ...
+    def score(self) -> Score: ...
 
     def init(self) -> Params:
         """The gate's memory (scalars)."""
@@ -194,21 +240,24 @@ class Gate(Protocol):
 
 @dataclass(frozen=True)
 class World:
-    """What does not change in a run. `tasks`: N. `per_lane`: slots with a row per lane; the rest has one per seed."""
+    """What does not change in a run. `tasks`: N. `per_lane`: paths of the state with a row per lane; all others have
+    one per seed. `device` is where the state lives and every step runs."""
 
     task: Task
     model: Model
     rule: Rule
     tasks: int = 1
     per_lane: frozenset[str] = frozenset({"params", "slots", "task"})
+    device: str = "cpu"
 
 
 @dataclass(frozen=True)
 class Level:
     """One depth of reflection. Level 1 lives `horizon` inner steps a reflective step; level n lives `horizon`
-    reflective steps of level n - 1. `allow` defaults to what the meta-learner asks for; `anchor` is a frozen second
-    gate whose verdict on the same scores is logged and never acts; `course` {path: [steps, S, ...]} is what a yoked
-    editor lives by. `faults`: a malformed edit or an exception in `ask` ends the run ("stop") or is refused."""
+    reflective steps of level n - 1. `allow` defaults to what the meta-learner asks to edit, `reads` to what it asks to
+    read; where they are given, it may ask for no more. `anchor` is a frozen second gate whose verdict on the same
+    scores is logged and never acts. `faults`: a malformed edit or an exception in `ask` ends the run ("stop") or is
+    refused. `needs` is what the meta-learner declared when the level was built: later declarations don't count."""
 
     meta_learner: MetaLearner
     gate: Gate
@@ -216,12 +265,21 @@ class Level:
     lifetime: Literal["episodic", "persistent"] = "persistent"
     anchor: Gate | None = None
     allow: tuple[str, ...] | None = None
-    course: Mapping[str, Tensor] | None = None
+    reads: tuple[str, ...] | None = None
     faults: Literal["stop", "refuse"] = "stop"
+    needs: Needs = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "needs", self.meta_learner.needs)
 
 
 class Engine(Protocol):
     """How a lifetime is unrolled, differentiated and scored. All that loop and meters use of it."""
+
+    def rehearse(self, world: World, state: State) -> None:
+        """Every author's method once, before the first step; raises `ConfigError` that names the one that broke its
+        contract, and how."""
+        ...
 
     def draw(self, world: World, state: State, stream: str, *, held_out: bool = False) -> State:
         """The state with fresh tasks."""
@@ -231,14 +289,16 @@ class Engine(Protocol):
         """The state at the start of a lifetime: params from init, fresh slots."""
         ...
 
-    def unroll(self, world: World, state: State, steps: int, stream: str, tape: Tape) -> tuple[State, Tensor]:
-        """The state `steps` inner steps later, and the own losses [K, L]."""
+    def unroll(
+        self, world: World, state: State, steps: int, stream: str, adjoint: Adjoint | None
+    ) -> tuple[State, Tensor]:
+        """The state `steps` inner steps later, and the own losses [K, L]; on the tape of `adjoint`."""
         ...
 
     def scores(self, world: World, state: State, split: Split, stream: str, objective: Objective = "process") -> Tensor:
         """[L, n]: one number an example, on the tape if grad mode is on."""
         ...
 
-    def own(self, world: World, state: State, split: Split, stream: str) -> Tensor:
+    def own_losses(self, world: World, state: State, split: Split, stream: str) -> Tensor:
         """[L, n]: the rule's own loss of each example alone."""
         ...

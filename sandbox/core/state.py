@@ -8,7 +8,7 @@ and rolling back is keeping the old reference.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from hashlib import blake2b
 from typing import cast
 
@@ -18,14 +18,15 @@ from torch import Tensor
 from sandbox.core.error import EditError, did_you_mean, explain
 from sandbox.core.tree import Params, Tree, finite_rows, flatten, tree_map
 
-SLOTS = ("init", "params", "slots", "rule", "meta", "gate", "task")
+SLOTS = ("init", "params", "slots", "rule", "meta", "memory", "gate", "task")
 
 
 @dataclass(frozen=True)
 class State:
     """`init`: weights a lifetime starts from; `params`: live weights; `slots`: the rule's memory; `rule`: phi;
-    `meta`: psi of level n under `"n"`; `gate`: the gates' memories, likewise; `task`: the drawn tasks;
-    `seed` [S]; `t`: inner steps lived (streams are indexed by it)."""
+    `meta`: psi of level n under `"n"`; `memory`: what level n remembers of the present life, likewise; `gate`: the
+    gates' memories, likewise; `task`: the drawn tasks; `seed` [S]; `t`: inner steps lived (streams are indexed by
+    it)."""
 
     init: Params
     params: Params
@@ -36,6 +37,7 @@ class State:
     task: Params
     seed: Tensor
     t: int = 0
+    memory: dict[str, Params] = field(default_factory=dict[str, Params])
 
     def __post_init__(self) -> None:
         names = {field.name for field in fields(self)}
@@ -112,10 +114,33 @@ def choose_seeds(mask: Tensor, yes: State, no: State, *, woven: bool = False) ->
         return replace(no, t=yes.t)
 
     def pick(a: Tensor, b: Tensor) -> Tensor:
-        rows = mask.repeat_interleave(a.shape[0] // mask.shape[0])
-        return a if a is b else torch.where(rows.reshape(-1, *[1] * (a.dim() - 1)), a, b)
+        if a is b:
+            return a
+        rows = mask.repeat_interleave(a.shape[0] // mask.shape[0]).to(a.device)
+        return torch.where(rows.reshape(-1, *[1] * (a.dim() - 1)), a, b)
 
     return replace(yes, **{slot: tree_map(pick, getattr(yes, slot), getattr(no, slot)) for slot in SLOTS})
+
+
+def join(*states: State) -> State:
+    """The seeds of all `states`, of one structure and one t, side by side."""
+
+    def pile(*leaves: Tensor) -> Tensor:
+        return torch.cat(leaves)
+
+    first, seed = states[0], torch.cat([state.seed for state in states])
+    slots = {slot: tree_map(pile, *(getattr(state, slot) for state in states)) for slot in SLOTS}
+    return replace(first, seed=seed, **slots)
+
+
+def repeat_seeds(state: State, times: int) -> State:
+    """Each seed `times` times in a row: seed s stands in rows s · times, s · times + 1, …"""
+
+    def again(leaf: Tensor) -> Tensor:
+        rows = leaf.reshape(state.seeds, leaf.shape[0] // state.seeds, *leaf.shape[1:])
+        return torch.repeat_interleave(rows, times, dim=0).flatten(0, 1)
+
+    return replace(map_state(again, state), seed=state.seed.repeat_interleave(times))
 
 
 def digest(state: State) -> list[str]:
@@ -123,7 +148,7 @@ def digest(state: State) -> list[str]:
     hashes = [blake2b(f"{int(seed)}@{state.t}".encode(), digest_size=8) for seed in state.seed]
     for slot in SLOTS:
         for path, leaf in leaves(state, slot).items():
-            rows = leaf.detach().contiguous().reshape(state.seeds, leaf.numel() // state.seeds).numpy()
+            rows = leaf.detach().cpu().contiguous().reshape(state.seeds, leaf.numel() // state.seeds).numpy()
             head = f"|{path}|{leaf.dtype}|{tuple(leaf.shape[1:])}|".encode()
             for row, fingerprint in zip(rows, hashes, strict=True):
                 fingerprint.update(head)

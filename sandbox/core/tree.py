@@ -62,17 +62,17 @@ def choose(mask: Tensor, yes: T, no: T) -> T:
     def pick(a: Tensor, b: Tensor) -> Tensor:
         if a is b:
             return a
-        return torch.where(mask.reshape(-1, *[1] * (a.dim() - 1)), a, b)
+        return torch.where(mask.to(a.device).reshape(-1, *[1] * (a.dim() - 1)), a, b)
 
     return tree_map(pick, yes, no)
 
 
 def finite_rows(tree: Tree, rows: int) -> Tensor:
-    """[rows] bool: rows in which every floating leaf is finite."""
+    """[rows] bool, on the CPU: rows in which every floating leaf is finite."""
     good = torch.ones(rows, dtype=torch.bool)
     for leaf in flatten(tree).values():
         if leaf.is_floating_point():
-            good &= torch.isfinite(leaf.detach()).reshape(rows, leaf.numel() // rows).all(dim=1)
+            good &= torch.isfinite(leaf.detach()).reshape(rows, leaf.numel() // rows).all(dim=1).to(good.device)
     return good
 
 

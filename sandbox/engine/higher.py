@@ -19,11 +19,14 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim import Optimizer
 
+from sandbox.core.adjoint import Adjoint
+from sandbox.core.contract import contract
 from sandbox.core.error import ConfigError, explain
-from sandbox.core.protocols import Model, Params, Rule, Tape, World
+from sandbox.core.protocols import Model, Params, Rule, World
 from sandbox.core.state import State
 from sandbox.core.tree import Tree, flatten, stack, tree_map
-from sandbox.engine.lane import Lanes, life, noise_for, phi_by_lane, refuse_unused, view
+from sandbox.engine.lane import Lanes, cuts, name_of, noise_block, phi_by_lane, reach, refuse_unused, view
+from sandbox.engine.rehearse import rehearse
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Python warns of escapes in its docstrings when it first compiles them
@@ -67,34 +70,43 @@ LANES = Lanes(over=one_by_one)
 class Higher:
     """Lives as patched modules under differentiable optimizers, one lane at a time."""
 
-    draw, born, scores, own = LANES.draw, LANES.born, LANES.scores, LANES.own
+    draw, born, scores, own_losses = LANES.draw, LANES.born, LANES.scores, LANES.own_losses
 
-    def unroll(self, world: World, state: State, steps: int, stream: str, tape: Tape) -> tuple[State, Tensor]:
+    def rehearse(self, world: World, state: State) -> None:
+        rehearse(world, state)
+        self.unroll(world, state, 1, "rehearse", None)
+
+    def unroll(
+        self, world: World, state: State, steps: int, stream: str, adjoint: Adjoint | None
+    ) -> tuple[State, Tensor]:
         ages = isinstance(world.rule, NeedsOptimizer)
         if ages and bool(state.slots["age"].any()):
             raise ConfigError(explain(expected="a life lived in one unroll",
                                       got=f"one that is {int(state.slots['age'].max())} inner steps old",
                                       do="Set lifetime=episodic: an optimizer's memory lasts one unroll."))  # fmt: skip
-        moments = [replace(state, t=state.t + k) for k in range(steps)]
-        noise = torch.stack([noise_for(world, moment, stream, "train") for moment in moments], dim=1)
-        lived = one_by_one(partial(_live, world, _module(world.model), tape))(
+        if adjoint is not None and (adjoint.checkpoint or (ages and adjoint.truncate)):
+            raise ConfigError(explain(expected="a full or first-order adjoint", got=f"{adjoint}",
+                                      do="Set engine=functional: `higher` keeps every step."))  # fmt: skip
+        noise = noise_block(world, state, stream, "train", steps).transpose(0, 1)
+        lived = one_by_one(partial(_live, world, _module(world.model), adjoint))(
             phi_by_lane(world, state), state.params, state.slots, state.task, noise
         )
         slots = {"age": state.slots["age"] + steps} if ages else lived["slots"]
         return replace(state, params=lived["params"], slots=slots, t=state.t + steps), lived["own"].T
 
 
-def _live(world: World, module: nn.Module, tape: Tape,
+def _live(world: World, module: nn.Module, adjoint: Adjoint | None,
           phi: Params, params: Params, slots: Params, task: Params, noise: Tensor) -> Tree:  # fmt: skip
     """One lane, an inner step for each row of `noise` [K, size]."""
     names = [name for name, _ in module.named_parameters()]
     optimizer, settings = _optimizer(world.rule, module, phi, slots)
-    patched = higher.innerloop_ctx(module, optimizer, override=settings, track_higher_grads=tape != "off")
+    patched = higher.innerloop_ctx(module, optimizer, override=settings, track_higher_grads=adjoint is not None)
     own: list[Tensor] = []
+    rule, steps = name_of(world.rule), len(noise)
 
     def gradient(found: list[Tensor]) -> list[Tensor]:
         refuse_unused(names, found)
-        return [grad.detach() for grad in found] if tape == "first_order" else found
+        return [grad.detach() for grad in found] if adjoint is not None and adjoint.first_order else found
 
     with patched as (network, stepper):
 
@@ -102,17 +114,20 @@ def _live(world: World, module: nn.Module, tape: Tape,
             with sdpa_kernel(SDPBackend.MATH):  # the fused attention kernels have no second derivative
                 return network(x, params=[weights[name] for name in names])
 
-        for u in noise:
-            with torch.enable_grad():
-                at = view({name: params[name] for name in names}, tape)
+        for k, u in enumerate(noise):
+            if k and cuts(adjoint, steps - k):
+                params, slots = (tree_map(Tensor.detach, tree) for tree in (params, slots))
+                stepper.param_groups[0]["slots"] = slots
+            with torch.enable_grad(), contract(f"{rule}.loss", "a scalar, from a batch of the task", slots, task, u):
+                at = view({name: params[name] for name in names}, adjoint)
                 batch = world.task.sample(task, at, u, "train")
-                loss = world.rule.loss(phi, at, slots, batch, replace(life(world, task), predict=predict))
-            with torch.set_grad_enabled(tape != "off"):
+                loss = world.rule.loss(phi, at, slots, batch, replace(reach(world, task), predict=predict))
+            with torch.set_grad_enabled(adjoint is not None):
                 moved = stepper.step(loss, params=at.values(), grad_callback=gradient)
                 params, slots = dict(zip(names, moved, strict=True)), stepper.param_groups[0]["slots"]
             own.append(loss)
     lived: Tree = {"params": params, "slots": slots, "own": torch.stack(own)}
-    return tree_map(Tensor.detach, lived) if tape == "off" else lived
+    return tree_map(Tensor.detach, lived) if adjoint is None else lived
 
 
 def _module(model: Model) -> nn.Module:
@@ -134,8 +149,10 @@ class DifferentiableRule(higher.optim.DifferentiableOptimizer):
 
     def _update(self, grouped_grads: Sequence[Sequence[Tensor]], **kwargs: Any) -> None:
         (group,), (grads,), names = self.param_groups, grouped_grads, self.param_groups[0]["names"]
-        before, by_name = dict(zip(names, group["params"], strict=True)), dict(zip(names, grads, strict=True))
-        after, group["slots"] = group["rule"].update(group["phi"], before, by_name, group["slots"])
+        weights = {name: weight.clone() for name, weight in zip(names, group["params"], strict=True)}
+        handed = (group["phi"], weights, dict(zip(names, grads, strict=True)), group["slots"])
+        with contract(f"{name_of(group['rule'])}.update", "weights and slots after one step", *handed):
+            after, group["slots"] = group["rule"].update(*handed)
         group["params"] = [after[name] for name in names]
 
 

@@ -10,12 +10,18 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
+from sandbox.core.adjoint import Adjoint
+from sandbox.core.contract import contract
+from sandbox.core.edit import covers
 from sandbox.core.error import ConfigError, did_you_mean, explain
-from sandbox.core.protocols import Batch, KnowsHuman, Life, Objective, Params, Split, Tape, Tempered, World
-from sandbox.core.random import uniforms
+from sandbox.core.protocols import Batch, KnowsHuman, Objective, Params, Reach, Split, Static, Tempered, World
+from sandbox.core.random import block
 from sandbox.core.state import State
-from sandbox.core.tree import to_lanes
+from sandbox.core.tree import to_lanes, tree_map
 from sandbox.measure.temperature import fit_temperature
+
+Over = Callable[[Callable[..., Any]], Callable[..., Any]]
+ROW_BY_ROW = "set engine=higher, which goes life by life"
 
 
 @dataclass(frozen=True)
@@ -23,15 +29,17 @@ class Lanes:
     """The part of an engine that is not its unroll. `over` makes a function of one row a function of all rows; only
     what calls the model goes through it."""
 
-    over: Callable[[Callable[..., Any]], Callable[..., Any]]
+    over: Over
 
     def draw(self, world: World, state: State, stream: str, *, held_out: bool = False) -> State:
         noise = noise_for(world, state, stream, "draw")
-        return replace(state, task=vmap(lambda u: world.task.draw(u, held_out=held_out))(noise))
+        with contract(f"{name_of(world.task)}.draw", "one task {name: tensor} from noise [size]", noise):
+            return replace(state, task=vmap(lambda u: world.task.draw(u, held_out=held_out))(noise))
 
     def born(self, world: World, state: State) -> State:
         params = to_lanes(state.init, world.tasks)
-        return replace(state, params=params, slots=vmap(world.rule.slots)(params))
+        with contract(f"{name_of(world.rule)}.slots", "memory {name: tensor} for these weights", params):
+            return replace(state, params=params, slots=vmap(world.rule.slots)(params))
 
     def scores(self, world: World, state: State, split: Split, stream: str, objective: Objective = "process") -> Tensor:
         if objective == "calibrated":
@@ -43,16 +51,18 @@ class Lanes:
             score = world.task.human
         return vmap(score)(state.task, *self._predict(world, state, split, stream))
 
-    def own(self, world: World, state: State, split: Split, stream: str) -> Tensor:
+    def own_losses(self, world: World, state: State, split: Split, stream: str) -> Tensor:
         def examples(phi: Params, params: Params, slots: Params, task: Params, u: Tensor) -> Tensor:
             def alone(example: Params) -> Tensor:
                 single = {name: value[None] for name, value in example.items()}
-                return world.rule.loss(phi, params, slots, single, life(world, task))
+                return world.rule.loss(phi, params, slots, single, reach(world, task))
 
             return self.over(alone)(dict(world.task.sample(task, params, u, split)))
 
-        noise = noise_for(world, state, stream, split)
-        return self.over(examples)(phi_by_lane(world, state), state.params, state.slots, state.task, noise)
+        noise, phi = noise_for(world, state, stream, split), phi_by_lane(world, state)
+        handed = (phi, state.params, state.slots, state.task, noise)
+        with contract(f"{name_of(world.rule)}.loss", "a scalar for one example [1, …]", *handed, advice=ROW_BY_ROW):
+            return by_static(world, self.over, examples)(*handed)
 
     def _calibrated(self, world: World, state: State, split: Split, stream: str) -> Tensor:
         """P at one temperature a lane, fitted on given labels of the practice and gate data together."""
@@ -71,7 +81,10 @@ class Lanes:
                 return torch.cat(found, dim=1).double().mean(dim=1)
 
             temperature = fit_temperature(loss, given[0][0].shape[0])
-        return vmap(tempered)(state.task, *self._predict(world, state, split, stream), temperature)
+        seen = (
+            given[1] if split == "gate" and not torch.is_grad_enabled() else self._predict(world, state, split, stream)
+        )
+        return vmap(tempered)(state.task, *seen, temperature)
 
     def _predict(self, world: World, state: State, split: Split, stream: str) -> tuple[Tensor, Batch]:
         """Predictions [L, n, outputs] on the batch of each lane."""
@@ -80,36 +93,79 @@ class Lanes:
             batch = world.task.sample(task, params, u, split)
             return {"prediction": world.model.apply(params, batch["x"]), "batch": dict(batch)}
 
-        seen = self.over(one)(state.params, state.task, noise_for(world, state, stream, split))
+        handed = (state.params, state.task, noise_for(world, state, stream, split))
+        promise = f"a prediction for the batch of the split '{split}'"
+        with contract(f"{name_of(world.model)}.apply", promise, *handed, advice=ROW_BY_ROW):
+            seen = self.over(one)(*handed)
         return seen["prediction"], seen["batch"]
 
 
 def noise_for(world: World, state: State, stream: str, name: str) -> Tensor:
     """[L, size] uniforms of the split or of "draw"; raises `ConfigError` for a split that the task does not name."""
+    return noise_block(world, state, stream, name, 1)[0]
+
+
+def noise_block(world: World, state: State, stream: str, name: str, steps: int) -> Tensor:
+    """[steps, L, size]: the noise of so many inner steps from now on, drawn at once."""
     if name not in world.task.noise:
-        raise ConfigError(explain(expected=f"a split of {type(world.task).__name__}", got=f"'{name}'",
+        raise ConfigError(explain(expected=f"a split of {name_of(world.task)}", got=f"'{name}'",
                                   do=did_you_mean(name, world.task.noise)))  # fmt: skip
     shape = (world.tasks, world.task.noise[name])
-    return uniforms(state.seed, f"{stream}/{name}", state.t, shape).flatten(0, 1)
+    found = block(state.seed, f"{stream}/{name}", state.t, steps, shape).flatten(1, 2)
+    if world.device.startswith("mps"):
+        found = found.float()  # it has no float64
+    return found.to(world.device)
 
 
 def phi_by_lane(world: World, state: State) -> Params:
     """phi with one row a lane."""
-    return state.rule if "rule" in world.per_lane else to_lanes(state.rule, world.tasks)
+    return {name: leaf if covers(world.per_lane, f"rule/{name}") else to_lanes(leaf, world.tasks)
+            for name, leaf in state.rule.items()}  # fmt: skip
 
 
-def life(world: World, task: Params) -> Life:
+def reach(world: World, task: Params) -> Reach:
     """What a rule can reach in this task."""
-    return Life(world.model.apply, lambda prediction, batch: world.task.objective(task, prediction, batch))
+    return Reach(world.model.apply, lambda prediction, batch: world.task.objective(task, prediction, batch))
 
 
-def view(params: Mapping[str, Tensor], tape: Tape) -> Params:
+def view(params: Mapping[str, Tensor], adjoint: Adjoint | None) -> Params:
     """Where the inner loss is differentiated. A slot made from the weights (a teacher, a running mean) would leak into
     the inner gradient if that were taken at the weights themselves: the tape must not change the life."""
-    if tape == "off":
+    if adjoint is None:
         return {name: weight.detach().requires_grad_() for name, weight in params.items()}
     at = {name: weight.view_as(weight) for name, weight in params.items()}
     return {name: weight if weight.requires_grad else weight.requires_grad_() for name, weight in at.items()}
+
+
+def cuts(adjoint: Adjoint | None, left: int) -> bool:
+    """Whether a truncated tape begins anew `left` inner steps before its end."""
+    return adjoint is not None and adjoint.truncate > 0 and left % adjoint.truncate == 0
+
+
+def by_static(world: World, over: Over, function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` of (phi, …) over all lanes. Where the rule names static leaves, lanes that share them run as one
+    group, and see them as plain tensors."""
+    names = world.rule.static if isinstance(world.rule, Static) else ()
+    if not names:
+        return over(function)
+
+    def run(phi: Params, *trees: Any) -> Any:
+        lanes = next(iter(phi.values())).shape[0]
+        groups: dict[bytes, list[int]] = {}
+        for lane in range(lanes):
+            key = b"".join(phi[name][lane].cpu().numpy().tobytes() for name in names)
+            groups.setdefault(key, []).append(lane)
+        found: list[Tensor] = []
+        for members in groups.values():
+            at = torch.tensor(members, device=next(iter(phi.values())).device)
+            shared = {name: phi[name][members[0]] for name in names}
+            mine = tree_map(lambda leaf, at=at: leaf[at], {k: v for k, v in phi.items() if k not in names})
+            rest = [tree_map(lambda leaf, at=at: leaf[at], tree) for tree in trees]
+            found.append(over(lambda phi, *rest, shared=shared: function({**phi, **shared}, *rest))(mine, *rest))
+        order = torch.tensor([lane for members in groups.values() for lane in members]).argsort()
+        return tree_map(lambda *parts: torch.cat(parts)[order.to(parts[0].device)], *found)
+
+    return run
 
 
 def refuse_unused(names: Iterable[str], grads: Iterable[Tensor | None]) -> None:
@@ -120,6 +176,11 @@ def refuse_unused(names: Iterable[str], grads: Iterable[Tensor | None]) -> None:
                                   do="Leave unused layers out of the model, or use them in the loss."))  # fmt: skip
 
 
+def name_of(member: object) -> str:
+    """The class of a member, for a message."""
+    return type(member).__name__
+
+
 def _unknown(world: World, objective: Objective) -> ConfigError:
-    return ConfigError(explain(expected=f"a task that knows '{objective}'", got=type(world.task).__name__,
+    return ConfigError(explain(expected=f"a task that knows '{objective}'", got=name_of(world.task),
                                do="Score by 'process', or give the task that protocol (core/protocols)."))  # fmt: skip

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from torch import Tensor
 
-from sandbox.core.protocols import Params
+from sandbox.core.protocols import Params, Score
 
 
 @dataclass(frozen=True)
@@ -19,8 +18,8 @@ class Always:
         return 0
 
     @property
-    def score(self) -> Literal["process"]:
-        return "process"
+    def score(self) -> Score:
+        return Score()
 
     def init(self) -> Params:
         return {}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from torch import Tensor
 
-from sandbox.core.protocols import Params
+from sandbox.core.protocols import Params, Score
+
+SCORE = Score()
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class Better:
     """Accepts a candidate whose mean on one trial is below the incumbent's. Of edits that change nothing but luck it
     accepts half: here for comparison, and where selection itself is meant to be noisy."""
 
-    score: Literal["process", "calibrated"] = "process"
+    score: Score = SCORE
 
     @property
     def trials(self) -> int:

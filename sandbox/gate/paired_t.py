@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from sandbox.core.error import ConfigError, explain
-from sandbox.core.protocols import Params
+from sandbox.core.protocols import Params, Score
+
+SCORE = Score()
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class PairedT:
     trials: int = 5
     alpha: float = 0.05
     unit: Literal["trial", "example"] = "trial"
-    score: Literal["process", "calibrated"] = "process"
+    score: Score = SCORE
     spending: Literal["harmonic", "none"] = "harmonic"
     budget: int = 100
 

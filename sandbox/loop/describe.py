@@ -2,53 +2,62 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from hashlib import blake2b
 
 from torch import Tensor
 
-from sandbox.core.record import Change, Record, Standing, Verdict
+from sandbox.core.record import Change, Record
 from sandbox.core.state import digest, leaves
-from sandbox.loop.judge import Judgement
-from sandbox.loop.serve import Asked
+from sandbox.loop.turn import Turn
 
 PAYLOAD = 1024  # bytes a seed: larger values are known by their digest, and kept at checkpoints
 LAST = 5  # inner steps over which the own loss is averaged
+DIGEST_EVERY = 10  # steps of a level between two fingerprints of the state
 
 
-def describe(
-    step: int, level: int, standing: Standing, own: Tensor, asked: Asked, judgement: Judgement | None
-) -> Record:
-    """The record, without readings; `judgement` is None at the start."""
-    state = standing.state
-    seeds, incumbent = state.seeds, judgement.state if judgement else state
+def due(step: int, steps: int, every: int) -> bool:
+    """Whether something that happens each `every` steps, and at both ends, happens at this `step` of `steps`."""
+    return step % every == 0 or step == steps
+
+
+def describe(turn: Turn) -> Record:
+    """The record, without readings; its state is fingerprinted each `DIGEST_EVERY` steps."""
+    state, incumbent = turn.state, turn.incumbent or turn.state
     return Record(
-        step=step,
-        level=level,
+        step=turn.step,
+        level=turn.n,
         t=state.t,
         seeds=state.seed.tolist(),
-        verdict=judgement.verdict if judgement else [Verdict.NO_EDIT] * seeds,
-        why=judgement.why if judgement else [""] * seeds,
-        anchor=judgement.anchor if judgement else [""] * seeds,
-        own=own[-LAST:].mean(dim=0).reshape(seeds, -1).double().mean(dim=1),
-        edit={path: _change(value, leaves(incumbent, path)[path], seeds) for path, value in asked.edit.set.items()},
-        note=asked.edit.note,
-        digest=digest(state),
+        verdict=list(turn.verdict),
+        why=list(turn.why),
+        anchor=list(turn.anchor),
+        own=turn.own[-LAST:].mean(dim=0).reshape(state.seeds, -1).double().mean(dim=1).detach().cpu(),
+        edit={
+            path: _change(value, leaves(incumbent, path)[path], state.seeds) for path, value in turn.edit.set.items()
+        },
+        note=turn.edit.note,
+        digest=digest(state) if turn.step % DIGEST_EVERY == 0 else [],
         readings={},
-        standing=standing,
+        standing=turn.standing,
     )
+
+
+def fingerprinted(record: Record) -> Record:
+    """The record with a fingerprint of its state for each seed."""
+    return record if record.digest else replace(record, digest=digest(record.state))
 
 
 def _change(value: Tensor, old: Tensor, seeds: int) -> Change:
     rows = value.detach().reshape(seeds, -1)
-    size = (rows - old.detach().reshape(seeds, -1)).double().norm(dim=1)
+    size = (rows - old.detach().reshape(seeds, -1)).double().norm(dim=1).cpu()
     if rows[0].numel() * rows.element_size() <= PAYLOAD:
-        return Change(size, value.detach().reshape(seeds, *_one(value, seeds)), ())
-    return Change(size, None, fingerprints(rows))
+        return Change(size, value.detach().reshape(seeds, *_one(value, seeds)).cpu(), ())
+    return Change(size, None, _fingerprints(rows.cpu()))
 
 
-def fingerprints(rows: Tensor) -> tuple[str, ...]:
-    """One a row."""
-    return tuple(blake2b(row.contiguous().cpu().numpy().tobytes(), digest_size=8).hexdigest() for row in rows)
+def _fingerprints(rows: Tensor) -> tuple[str, ...]:
+    return tuple(blake2b(row.contiguous().numpy().tobytes(), digest_size=8).hexdigest() for row in rows)
 
 
 def _one(value: Tensor, seeds: int) -> tuple[int, ...]:

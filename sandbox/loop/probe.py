@@ -9,18 +9,19 @@ from typing import Any
 
 import torch
 
+from sandbox.core.adjoint import FULL
 from sandbox.core.edit import covers
 from sandbox.core.protocols import Engine, Level, World
 from sandbox.core.record import Standing
 from sandbox.core.state import State
-from sandbox.loop.lived import Lives
+from sandbox.loop.lived import LoopView
 
 
 @dataclass(frozen=True)
 class LoopProbe:
     """A window on a run: `state` now, `start` before any learning, `step` reflective steps lived."""
 
-    loop: Lives
+    loop: LoopView
     state: State
     start: State
     step: int
@@ -51,7 +52,7 @@ class LoopProbe:
         if all(level.lifetime == "persistent" for level in self.loop.levels):
             return self.engine.born(world, state), state
         fresh = self.engine.born(world, self.engine.draw(world, state, "probe", held_out=True))
-        lived = self.loop.within(world).live(top, _standing(fresh), 1, "probe", "off", "trial", held_out=True)
+        lived = self.loop.within(world).live(top, _standing(fresh), 1, "probe", None, "trial", held_out=True)
         return fresh, lived.standing.state
 
     def reflect(self, state: State, reached: Sequence[str]) -> State:
@@ -59,14 +60,12 @@ class LoopProbe:
         touches none of the `reached` paths is left out: the map between them is the same without it."""
         above = prod(level.horizon for level in self.loop.levels[1:])
         step = self.step * above + 1
-        if self.level.course is not None:  # a yoked editor has nothing to live by after the end
-            step = min(step, *map(len, self.level.course.values()))
-        edits = self.level.meta_learner.needs.edits
+        edits = self.level.needs.edits
         touches = any(covers([part], path) or covers([path], part) for path in edits for part in reached)
         with torch.enable_grad():
             if touches:
-                return self.loop.reflect(1, _standing(state), step, "probe", tape="full", mode="probe").standing.state
-            return self.loop.live(1, _standing(state), step, "probe", "full", "probe").standing.state
+                return self.loop.reflect(1, _standing(state), step, "probe", adjoint=FULL, mode="probe").standing.state
+            return self.loop.live(1, _standing(state), step, "probe", FULL, "probe").standing.state
 
 
 def _standing(state: State) -> Standing:

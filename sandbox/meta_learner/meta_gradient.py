@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from sandbox.core.adjoint import FULL, Adjoint
 from sandbox.core.edit import Edit
 from sandbox.core.error import ConfigError, explain
 from sandbox.core.protocols import Grad, Needs, Params, Seen
@@ -21,7 +22,8 @@ class MetaGradient:
     """Adam (Kingma & Ba 2015, algorithm 1) or plain SGD on everything at `edits`, down the hypergradient of P on
     practice data through the horizon just lived: MAML edits `init`, Meta-SGD also `rule`.
 
-    `first_order` takes inner gradients for constants. `clip` bounds the norm of the whole hypergradient of a seed. psi
+    `adjoint` says how hypergradients are taken (`adjoint.first_order=true`: first-order MAML). `clip` bounds
+    the norm of the whole hypergradient of a seed. psi
     holds the learning rate, so that a higher level may edit `meta/<level>/lr`, and Adam's moments "m.<path>" and
     "v.<path>", with ":" in place of "/".
     """
@@ -29,7 +31,7 @@ class MetaGradient:
     edits: tuple[str, ...] = ("init",)
     lr: float = 1e-3
     optimizer: Literal["adam", "sgd"] = "adam"
-    first_order: bool = False
+    adjoint: Adjoint = FULL
     clip: float | None = None
 
     def __post_init__(self) -> None:
@@ -40,7 +42,7 @@ class MetaGradient:
     @property
     def needs(self) -> Needs:
         grads = tuple(Grad("process", path) for path in self.edits)
-        return Needs(edits=self.edits, reads=self.edits, grads=grads, first_order=self.first_order)
+        return Needs(edits=self.edits, reads=self.edits, grads=grads, adjoint=self.adjoint)
 
     def init(self, edited: Mapping[str, Tensor]) -> Params:
         psi = {"lr": torch.tensor(self.lr, dtype=torch.float64)}

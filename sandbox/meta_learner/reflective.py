@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sandbox.core.edit import Edit
 from sandbox.core.error import ConfigError, explain
-from sandbox.core.protocols import Grad, Needs, Params, Seen
+from sandbox.core.protocols import Grad, Heard, Needs, Params, Seen
 
 
 @dataclass(frozen=True)
@@ -60,5 +60,5 @@ class Reflective:
             values[path] = phi - step.to(phi.dtype) * torch.tanh(self.gain * follow)
         return Edit(values, note=f"down the hypergradient, mu {self.mu:g}"), psi
 
-    def tell(self, psi: Params, accepted: Tensor) -> Params:
-        return {"refusals": (psi["refusals"] + 1) * (1 - accepted)}
+    def tell(self, psi: Params, heard: Heard) -> Params:
+        return {"refusals": (psi["refusals"] + 1) * (1 - heard.accepted)}

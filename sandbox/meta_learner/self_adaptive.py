@@ -19,15 +19,14 @@ class SelfAdaptive:
     """A (1+1) evolution strategy with log-normal self-adaptation (Beyer & Schwefel 2002): sigma' = sigma · exp(tau · z)
     and then x' = x + sigma' · z_x, all z standard normal; the gate is the selection. It sees no gradient and no trace.
 
-    The proposal carries its own sigma' (`meta/<level>/sigma`), so a refused proposal leaves sigma as it was. `tau` is
-    1/√n if None, for n mutated numbers, of which there may be `most`. `level` is the level that it stands at.
+    The proposal carries its own sigma' (`./sigma`), so a refused proposal leaves sigma as it was. `tau` is 1/√n if
+    None, for n mutated numbers, of which there may be `most`.
     """
 
     edits: tuple[str, ...] = ("rule",)
     sigma: float = 0.1
     tau: float | None = None
     most: int = 4096
-    level: int = 1
 
     def __post_init__(self) -> None:
         if self.sigma <= 0:
@@ -36,7 +35,7 @@ class SelfAdaptive:
 
     @property
     def needs(self) -> Needs:
-        return Needs(edits=(*self.edits, f"meta/{self.level}/sigma"), reads=self.edits, noise=1 + self.most)
+        return Needs(edits=(*self.edits, "./sigma"), reads=self.edits, noise=1 + self.most)
 
     def init(self, edited: Mapping[str, Tensor]) -> Params:
         n = sum(leaf.numel() for leaf in edited.values())
@@ -54,4 +53,4 @@ class SelfAdaptive:
             path: leaf + (sigma * z_x).reshape(leaf.shape).to(leaf.dtype)
             for (path, leaf), z_x in zip(seen.visible.items(), z[1:].split(sizes), strict=True)
         }
-        return Edit({**mutated, f"meta/{self.level}/sigma": sigma}, note="a mutation"), psi
+        return Edit({**mutated, "./sigma": sigma}, note="a mutation"), psi

@@ -27,7 +27,7 @@ class Alignment:
         params = {name: leaf.detach().requires_grad_() for name, leaf in state.params.items()}
         state = replace(state, params=params)
         with torch.enable_grad():
-            own = engine.own(world, state, "practice", "probe")
+            own = engine.own_losses(world, state, "practice", "probe")
             process = engine.scores(world, state, "practice", "probe")
             pulls = [torch.autograd.grad(score.mean(dim=1).sum(), list(params.values())) for score in (own, process)]
         lanes = own.shape[0]

@@ -57,7 +57,7 @@ def _verdicts(probe: Probe, state: State) -> dict[str, Tensor]:
     with torch.no_grad():
         found = {
             "process": -mean(engine.scores(world, state, "practice", "probe")),
-            "agent": -mean(engine.own(world, state, "practice", "probe")),
+            "agent": -mean(engine.own_losses(world, state, "practice", "probe")),
         }
         if isinstance(world.task, KnowsHuman):
             found["human"] = mean(engine.scores(world, state, world.task.deployment, "probe", "human"))
@@ -77,7 +77,7 @@ def _agents(probe: Probe, born: State, lived: State, count: int) -> Iterator[Par
         yield {name: _noisy(leaf, RADII[n % len(RADII)], lived.seed, f"{name}/{n}") for name, leaf in now.items()}
     objectives: tuple[Callable[[State], Tensor], ...] = (
         lambda state: engine.scores(world, state, "practice", "probe"),
-        lambda state: engine.own(world, state, "practice", "probe"),
+        lambda state: engine.own_losses(world, state, "practice", "probe"),
     )
     left = count - 3 * quarter
     for objective, steps in zip(objectives, (left // 2, left - left // 2), strict=True):

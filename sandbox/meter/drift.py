@@ -24,7 +24,7 @@ class Drift:
     def read(self, probe: Probe) -> Mapping[str, Tensor]:
         rows = probe.state.seeds
         phi = probe.state.rule
-        read = torch.func.vmap(probe.world.rule.read)(phi) if phi else {}
+        read = torch.func.vmap(probe.world.rule.readable)(phi) if phi else {}
         readings: dict[str, Tensor] = {}
         for name, value in read.items():
             numbers = value.reshape(rows, -1)

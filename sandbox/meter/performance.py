@@ -44,7 +44,7 @@ def _objectives(probe: Probe, world: World, state: State) -> dict[str, Tensor]:
 
     with torch.no_grad():
         found = {
-            "own": mean(engine.own(world, state, "train", "probe")),
+            "own": mean(engine.own_losses(world, state, "train", "probe")),
             "process": mean(engine.scores(world, state, split, "probe")),
         }
         if isinstance(task, Tempered) and {"practice", "gate"} <= set(task.noise):

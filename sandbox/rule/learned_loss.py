@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from sandbox.core.error import ConfigError, explain
-from sandbox.core.protocols import Batch, Life, Params
+from sandbox.core.protocols import Batch, Params, Reach
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,15 @@ class LearnedLoss:
             phi |= {f"{layer}.weight": weight.to(dtype), f"{layer}.bias": torch.zeros(fan_out, dtype=dtype)}
         return phi
 
-    def read(self, phi: Params) -> Params:
+    def readable(self, phi: Params) -> Params:
         """The norm of M's weights: no number in a network means anything alone."""
         return {"norm": torch.cat([weight.flatten() for weight in phi.values()]).norm()}
 
     def slots(self, params: Params) -> Params:
         return {}
 
-    def loss(self, phi: Params, params: Params, slots: Params, batch: Batch, life: Life) -> Tensor:
-        prediction = life.predict(params, batch["x"])
+    def loss(self, phi: Params, params: Params, slots: Params, batch: Batch, reach: Reach) -> Tensor:
+        prediction = reach.predict(params, batch["x"])
         pair = torch.stack([prediction, _target(batch, prediction)], dim=-1)
         for layer in (0, 1):
             pair = torch.tanh(pair @ phi[f"{layer}.weight"] + phi[f"{layer}.bias"])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sandbox.core.protocols import Batch, Life, Params
+from sandbox.core.protocols import Batch, Params, Reach
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,14 @@ class Momentum:
         dtype = next(iter(params.values())).dtype
         return {"lr": torch.tensor(self.lr, dtype=dtype), "momentum": torch.tensor(self.momentum, dtype=dtype)}
 
-    def read(self, phi: Params) -> Params:
+    def readable(self, phi: Params) -> Params:
         return phi
 
     def slots(self, params: Params) -> Params:
         return {f"velocity.{name}": torch.zeros_like(weight) for name, weight in params.items()}
 
-    def loss(self, phi: Params, params: Params, slots: Params, batch: Batch, life: Life) -> Tensor:
-        return life.objective(life.predict(params, batch["x"]), batch).mean()
+    def loss(self, phi: Params, params: Params, slots: Params, batch: Batch, reach: Reach) -> Tensor:
+        return reach.objective(reach.predict(params, batch["x"]), batch).mean()
 
     def update(self, phi: Params, params: Params, grads: Params, slots: Params) -> tuple[Params, Params]:
         velocity = {name: phi["momentum"] * slots[f"velocity.{name}"] + grads[name] for name in params}

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sandbox.core.error import ConfigError, did_you_mean, explain
-from sandbox.core.protocols import Batch, Life, Params
+from sandbox.core.protocols import Batch, Params, Reach
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,14 @@ class Optimizer:
     def init(self, params: Params) -> Params:
         return {"lr": torch.tensor(self.lr, dtype=next(iter(params.values())).dtype)}
 
-    def read(self, phi: Params) -> Params:
+    def readable(self, phi: Params) -> Params:
         return phi
 
     def slots(self, params: Params) -> Params:
         return {"age": torch.zeros((), dtype=torch.int64)}
 
-    def loss(self, phi: Params, params: Params, slots: Params, batch: Batch, life: Life) -> Tensor:
-        return life.objective(life.predict(params, batch["x"]), batch).mean()
+    def loss(self, phi: Params, params: Params, slots: Params, batch: Batch, reach: Reach) -> Tensor:
+        return reach.objective(reach.predict(params, batch["x"]), batch).mean()
 
     def update(self, phi: Params, params: Params, grads: Params, slots: Params) -> tuple[Params, Params]:
         raise ConfigError(explain(expected="an engine that runs optimizers of torch.optim",

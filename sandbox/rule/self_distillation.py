@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sandbox.core.error import ConfigError, explain
-from sandbox.core.protocols import Batch, Life, Params
+from sandbox.core.protocols import Batch, Params, Reach
 
 NEVER = 1000.0  # sigmoid(±1000) is exactly 0 or 1 in float32 and float64
 
@@ -56,7 +56,7 @@ class SelfDistillation:
         }
         return {name: torch.tensor(_logit(s), dtype=like.dtype) for name, s in squashed.items()}
 
-    def read(self, phi: Params) -> Params:
+    def readable(self, phi: Params) -> Params:
         s = self.place(phi)
         return {
             "lr": 0.02 ** (1 - s["lr"]),
@@ -72,19 +72,19 @@ class SelfDistillation:
         age = torch.zeros_like(next(iter(params.values())).reshape(-1)[0])
         return {"age": age, **{f"teacher.{name}": weight.clone() for name, weight in params.items()}}
 
-    def loss(self, phi: Params, params: Params, slots: Params, batch: Batch, life: Life) -> Tensor:
-        at = self.read(phi)
+    def loss(self, phi: Params, params: Params, slots: Params, batch: Batch, reach: Reach) -> Tensor:
+        at = self.readable(phi)
         trust = torch.where(slots["age"] < self.warm_up, 0.0, at["trust"])
         teacher = {name: slots[f"teacher.{name}"] for name in params}
-        taught = torch.softmax(life.predict(teacher, batch["x"]), dim=-1)
-        log_p = torch.log_softmax(life.predict(params, batch["x"]), dim=-1)
+        taught = torch.softmax(reach.predict(teacher, batch["x"]), dim=-1)
+        log_p = torch.log_softmax(reach.predict(params, batch["x"]), dim=-1)
         given = log_p.gather(-1, batch["y"][:, None])[:, 0]
         outlier_shy = -torch.expm1(at["q"] * given) / at["q"]
         own_teacher = -(taught * log_p).sum(dim=-1)
         return at["scale"] * ((1 - trust) * outlier_shy + trust * own_teacher).mean()
 
     def update(self, phi: Params, params: Params, grads: Params, slots: Params) -> tuple[Params, Params]:
-        lr = self.read(phi)["lr"]
+        lr = self.readable(phi)["lr"]
         moved = {name: torch.addcmul(weight, grads[name], -lr) for name, weight in params.items()}
         rate = self.teacher_rate
         teacher = {f"teacher.{name}": (1 - rate) * slots[f"teacher.{name}"] + rate * moved[name] for name in params}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sandbox.core.protocols import Batch, Life, Params
+from sandbox.core.protocols import Batch, Params, Reach
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,14 @@ class SGD:
             return {f"lr.{name}": torch.full_like(weight, self.lr) for name, weight in params.items()}
         return {"lr": torch.tensor(self.lr, dtype=next(iter(params.values())).dtype)}
 
-    def read(self, phi: Params) -> Params:
+    def readable(self, phi: Params) -> Params:
         return phi
 
     def slots(self, params: Params) -> Params:
         return {}
 
-    def loss(self, phi: Params, params: Params, slots: Params, batch: Batch, life: Life) -> Tensor:
-        return life.objective(life.predict(params, batch["x"]), batch).mean()
+    def loss(self, phi: Params, params: Params, slots: Params, batch: Batch, reach: Reach) -> Tensor:
+        return reach.objective(reach.predict(params, batch["x"]), batch).mean()
 
     def update(self, phi: Params, params: Params, grads: Params, slots: Params) -> tuple[Params, Params]:
         lr = {name: phi[f"lr.{name}" if self.per_parameter else "lr"] for name in params}

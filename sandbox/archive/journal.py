@@ -1,0 +1,83 @@
+"""The journal of answers on disk: one flushed line a reflective step, read whole when a run goes on or is replayed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sandbox.core.error import LineageError, explain
+from sandbox.core.journal import Answer, Question, newest
+
+JOURNAL = "journal.jsonl"
+
+
+@dataclass(frozen=True)
+class DiskJournal:
+    """Answers in `journal.jsonl` of a run folder; `sealed` for a replay, which may ask nobody. A line holds the answers
+    of one step and stream: {"level", "step", "stream", "seeds": […], "answers": {name: [dtype, [a value a seed]]}}."""
+
+    folder: Path
+    sealed: bool = False
+    answers: dict[Question, Answer] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "answers", _read(self.folder / JOURNAL, repair=not self.sealed))
+
+    def recall(self, question: Question) -> Answer | None:
+        return self.answers.get(question)
+
+    def latest(self, question: Question) -> Answer | None:
+        return newest(self.answers, question)
+
+    def note(self, answers: Mapping[Question, Answer]) -> None:
+        if self.sealed:
+            raise LineageError(explain(expected="a replay that asks nobody", got="an answer to note",
+                                       do="Continue the run itself instead."))  # fmt: skip
+        with (self.folder / JOURNAL).open("a") as file:
+            for (level, step, stream), asked in _by_step(answers).items():
+                told = [answers[question] for question in asked]
+                columns = {name: _column([answer[name] for answer in told]) for name in told[0]}
+                line = {"level": level, "step": step, "stream": stream, "seeds": [q.seed for q in asked]}
+                file.write(json.dumps(line | {"answers": columns}) + "\n")
+        self.answers.update(answers)
+
+
+def _by_step(answers: Mapping[Question, Answer]) -> dict[tuple[int, int, str], list[Question]]:
+    found: dict[tuple[int, int, str], list[Question]] = {}
+    for question in answers:
+        found.setdefault((question.level, question.step, question.stream), []).append(question)
+    return found
+
+
+def _column(values: Sequence[Tensor]) -> list[Any]:
+    """Exact: the decimal form of a float64 gives back every float32 and float64."""
+    return [str(values[0].dtype).removeprefix("torch."), [value.tolist() for value in values]]
+
+
+def _read(path: Path, *, repair: bool) -> dict[Question, Answer]:
+    """Every answer; a torn last line (the writer was killed) is dropped, and cut off if `repair`."""
+    if not path.exists():
+        return {}
+    text = path.read_text()
+    whole = text[: text.rfind("\n") + 1]
+    if repair and whole != text:
+        path.write_text(whole)
+    found: dict[Question, Answer] = {}
+    for number, row in enumerate(whole.splitlines(), start=1):
+        try:
+            line = json.loads(row)
+            columns = {name: [torch.tensor(value, dtype=getattr(torch, dtype)) for value in values]
+                       for name, (dtype, values) in line["answers"].items()}  # fmt: skip
+            for i, seed in enumerate(line["seeds"]):
+                question = Question(line["level"], line["step"], line["stream"], seed)
+                found[question] = {name: values[i] for name, values in columns.items()}
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            raise LineageError(explain(expected=f"answers on line {number} of {path}", got=str(error),
+                                       do="The file was changed by hand, or its disk failed."))  from error  # fmt: skip
+    return found

@@ -1,0 +1,62 @@
+"""The guard around an author's methods: what they raise is told in one line, what they write in place is noticed."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from torch import Tensor
+
+from sandbox.core.error import ContractError, SandboxError, explain
+from sandbox.core.tree import Tree, flatten
+
+
+@contextmanager
+def contract(who: str, promise: str, *handed: Tree, advice: str = "") -> Generator[None]:
+    """Code inside calls `who`, "SGD.update" say, that has promised to be a pure function of the trees `handed` to it.
+
+    Raises `ContractError` with the `promise` for whatever it raises, and where a tensor of `handed` has been written
+    in place. `advice` is added for a method that may be asked another way.
+    """
+    before = [leaf._version for tree in handed for leaf in flatten(tree).values()]
+    try:
+        yield
+    except SandboxError:
+        raise
+    except Exception as error:
+        raise ContractError(
+            explain(expected=f"{who}: {promise}", got=told(error), do=mend(who, error, advice))
+        ) from error
+    if before != [leaf._version for tree in handed for leaf in flatten(tree).values()]:
+        raise ContractError(explain(expected=f"{who} to be a pure function of what it is handed",
+                                    got="a write in place", do="Build new tensors: `a = a - b`, never `a.sub_(b)`."))  # fmt: skip
+
+
+def told(error: Exception) -> str:
+    """The exception in one line, with the place of the author's code that raised it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [frame for frame in frames if "/torch/" not in frame.filename] or list(frames)
+    at = f" ({Path(theirs[-1].filename).name}:{theirs[-1].lineno})" if theirs else ""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:160]}{'…' if len(text) > 160 else ''}{at}"
+
+
+def mend(who: str, error: Exception, advice: str) -> str:
+    """What the author can do about it."""
+    text = str(error)
+    if "data-dependent control flow" in text or ".item()" in text:
+        return (
+            f"Python can't branch on a tensor that stands for many rows: use torch.where{advice and ', or ' + advice}."
+        )
+    if "randomness" in text:
+        return "All randomness is drawn beforehand: use the `noise` that is handed in."
+    if "in-place" in text or "inplace" in text:
+        return "Build new tensors: `a = a - b`, never `a.sub_(b)`."
+    return f"Mend {who}, or read its contract in sandbox/core/protocols.py."
+
+
+def shape_of(value: object) -> str:
+    """A tensor's kind and shape for a message, or the type of anything else."""
+    return f"{value.dtype} {list(value.shape)}" if isinstance(value, Tensor) else type(value).__name__

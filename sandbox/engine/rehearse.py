@@ -1,0 +1,119 @@
+"""Every author's method once, on one lane and in plain Python, before the first step: a broken contract has a name."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sandbox.core.contract import contract, shape_of
+from sandbox.core.error import ContractError, explain
+from sandbox.core.protocols import Batch, KnowsHuman, Params, World
+from sandbox.core.random import untouched
+from sandbox.core.state import State
+from sandbox.core.tree import Tree, tree_map
+from sandbox.engine.lane import name_of, noise_for, phi_by_lane, reach
+
+DRAWN = "All randomness is drawn beforehand: use the `noise` that is handed in."
+
+
+def rehearse(world: World, state: State) -> None:
+    """Task, model and rule on the first lane; raises `ContractError` for the first that breaks its contract."""
+    with untouched(), torch.no_grad():
+        phi, params, slots, task = (
+            tree_map(lambda leaf: leaf[0].detach().clone(), tree)
+            for tree in (phi_by_lane(world, state), state.params, state.slots, state.task)
+        )
+        batches = {name: _sample(world, state, task, params, name) for name in world.task.noise if name != "draw"}
+        for batch in batches.values():
+            _judge(world, task, params, batch)
+        if "train" in batches:
+            _learn(world, phi, params, slots, task, batches["train"])
+
+
+def _sample(world: World, state: State, task: Params, params: Params, split: Any) -> Batch:
+    who = f"{name_of(world.task)}.sample"
+    noise = noise_for(world, state, "rehearse", split)[0]
+    promise = f"a batch of the split '{split}' from noise {list(noise.shape)} (`noise` of the task says how many)"
+    batch = _call(who, promise, world.task.sample, task, params, noise, split)
+    if not isinstance(batch, Mapping) or not isinstance(batch.get("x"), Tensor) or batch["x"].dim() < 1:
+        got = f"{sorted(batch)}" if isinstance(batch, Mapping) else type(batch).__name__
+        raise ContractError(explain(expected=f"{who}: a dict of tensors with at least `x` [n, …]", got=got,
+                                    do='Return {"x": inputs [n, …], …}, as core/protocols.Task says.'))  # fmt: skip
+    return batch
+
+
+def _judge(world: World, task: Params, params: Params, batch: Batch) -> None:
+    """Prediction, P and H of one batch."""
+    x, n, model = batch["x"], len(batch["x"]), name_of(world.model)
+    weight = next(iter(params.values()), x)
+    if x.is_floating_point() and weight.is_floating_point() and x.dtype != weight.dtype:
+        raise ContractError(explain(expected=f"inputs `x` of the weights' {weight.dtype}", got=f"{shape_of(x)}",
+                                    do="Give task and model one dtype."))  # fmt: skip
+    promise = f"predictions [{n}, {world.task.outputs}] for x {list(x.shape)}"
+    prediction = _call(f"{model}.apply", promise, world.model.apply, params, x)
+    if not isinstance(prediction, Tensor) or tuple(prediction.shape[:: max(1, prediction.dim() - 1)]) != (
+        n,
+        world.task.outputs,
+    ):
+        raise ContractError(explain(expected=f"{model}.apply: {promise}", got=shape_of(prediction),
+                                    do=f"Mend the network, or `outputs` of {name_of(world.task)}."))  # fmt: skip
+    judges: dict[str, Callable[..., Tensor]] = {"objective": world.task.objective}
+    if isinstance(world.task, KnowsHuman):
+        judges["human"] = world.task.human
+    for name, judge in judges.items():
+        who = f"{name_of(world.task)}.{name}"
+        found = _call(who, f"one number an example [{n}]", judge, task, prediction, batch)
+        if not isinstance(found, Tensor) or tuple(found.shape) != (n,):
+            raise ContractError(explain(expected=f"{who}: one number an example, shape [{n}]", got=shape_of(found),
+                                        do="Leave out the mean: a gate compares example by example."))  # fmt: skip
+
+
+def _learn(world: World, phi: Params, params: Params, slots: Params, task: Params, batch: Batch) -> None:
+    """One loss and one update."""
+    rule, at = name_of(world.rule), {name: weight.clone().requires_grad_() for name, weight in params.items()}
+    with torch.enable_grad():
+        loss = _call(f"{rule}.loss", "a scalar", world.rule.loss, phi, at, slots, batch, reach(world, task))
+    if not isinstance(loss, Tensor) or loss.shape != ():
+        raise ContractError(explain(expected=f"{rule}.loss: a scalar, shape []", got=shape_of(loss),
+                                    do="Take the mean over the batch."))  # fmt: skip
+    if hasattr(world.rule, "torch_optimizer"):  # its update is the optimizer's own
+        return
+    grads = {name: torch.zeros_like(weight) for name, weight in params.items()}
+    promise = "(weights, slots), each of the kind that came in"
+    found: Any = _call(f"{rule}.update", promise, world.rule.update, phi, params, grads, slots)
+    pair = found if isinstance(found, tuple) and len(found) == 2 else (found, None)
+    wrong = [
+        _differs(*trees) for trees in zip((params, slots), pair, strict=True) if _kind(trees[0]) != _kind(trees[1])
+    ]
+    if wrong:
+        raise ContractError(explain(expected=f"{rule}.update: {promise}", got=" and ".join(wrong),
+                                    do="Return (weights, slots) under the same names, shapes and dtypes."))  # fmt: skip
+
+
+def _call(who: str, promise: str, method: Callable[..., Any], *handed: Any) -> Any:
+    trees: list[Tree] = [tree for tree in handed if isinstance(tree, Tensor | Mapping)]
+    before = torch.get_rng_state(), random.getstate(), np.random.get_state()[2]
+    with contract(who, promise, *trees):
+        found = method(*handed)
+    after = torch.get_rng_state(), random.getstate(), np.random.get_state()[2]
+    if not torch.equal(before[0], after[0]) or before[1:] != after[1:]:
+        raise ContractError(explain(expected=f"{who}: {promise}", got="a draw from a global generator", do=DRAWN))
+    return found
+
+
+def _kind(tree: Any) -> Any:
+    return {name: shape_of(leaf) for name, leaf in tree.items()} if isinstance(tree, Mapping) else type(tree).__name__
+
+
+def _differs(old: Params, new: Any) -> str:
+    """The first leaf that differs between what came in and what came out."""
+    if not isinstance(new, Mapping):
+        return type(new).__name__
+    was, now = _kind(old), _kind(new)
+    return next((f"'{name}' {now.get(name, 'missing')} for {was.get(name, 'nothing')}"
+                 for name in sorted({*was, *now}) if was.get(name) != now.get(name)), "the same")  # fmt: skip

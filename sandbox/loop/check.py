@@ -1,0 +1,81 @@
+"""What a level may ask for, checked when it is built: its limits are never declared by what they limit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from copy import copy
+from dataclasses import replace
+
+from sandbox.core.edit import absolute, covers
+from sandbox.core.error import ConfigError, explain
+from sandbox.core.needs import Needs
+from sandbox.core.protocols import Level, World
+
+
+def placed(world: World, n: int, level: Level) -> Level:
+    """The level as the `n`-th, its relative paths made absolute. Raises `ConfigError` where it asks for what lies out
+    of its reach, or for what can't be served."""
+    needs = _absolute(level.needs, n)
+    _horizon(n, level)
+    _grads(needs)
+    _reach(n, level, needs)
+    if needs.population < 0 or (needs.population and "practice" not in world.task.noise):
+        raise ConfigError(explain(expected="a task with a practice split, to score a population on",
+                                  got=f"{type(world.task).__name__} with {sorted(world.task.noise)}",
+                                  do="Choose a task with one, or a meta-learner without a population."))  # fmt: skip
+    found = copy(level)
+    object.__setattr__(found, "needs", needs)
+    return found
+
+
+def _absolute(needs: Needs, n: int) -> Needs:
+    return replace(
+        needs,
+        edits=tuple(absolute(path, n) for path in needs.edits),
+        reads=tuple(absolute(path, n) for path in needs.reads),
+        grads=tuple(replace(grad, path=absolute(grad.path, n)) for grad in needs.grads),
+    )
+
+
+def _horizon(n: int, level: Level) -> None:
+    least = 1 if n == 1 else 2
+    if level.horizon < least:
+        raise ConfigError(explain(expected=f"a horizon of {least} or more at level {n}", got=str(level.horizon),
+                                  do="An edit acts only in the step after it."))  # fmt: skip
+
+
+def _grads(needs: Needs) -> None:
+    grads = needs.grads
+    twice = len({(grad.objective, grad.path) for grad in grads}) < len(grads)
+    if twice or any(grad.last is not None and grad.last < 1 for grad in grads):
+        raise ConfigError(explain(
+            expected="one hypergradient an objective and path, over one inner step or more", got=f"{grads}",
+            do="Name each once in `needs.grads`, with `last` 1 or more, or None for all."))  # fmt: skip
+    if any(grad.over == "life" for grad in grads) and (needs.adjoint.truncate or needs.adjoint.checkpoint):
+        raise ConfigError(explain(expected="a full or first-order adjoint for hypergradients over a whole life",
+                                  got=f"{needs.adjoint}", do="Score the end, or leave truncate and checkpoint at 0."))  # fmt: skip
+
+
+def _reach(n: int, level: Level, needs: Needs) -> None:
+    """Edits, reads and hypergradients within the level's own limits, and within what lies below it."""
+    _within(needs.edits, level.allow, "allow", "edit")
+    _within(needs.reads, level.reads, "reads", "read")
+    below = ["init", "params", "slots", "rule", f"meta/{n}", f"memory/{n}"]
+    below += [f"{slot}/{m}" for m in range(1, n) for slot in ("meta", "memory", "gate")]
+    above = [path for path in (*needs.edits, *(level.allow or ())) if not covers(below, path)]
+    if above:
+        raise ConfigError(explain(expected=f"a level {n} that edits what lies below it: {below}", got=f"{above}",
+                                  do="A level never edits its own gate, tasks, seeds or what lies above."))  # fmt: skip
+    seen = [*needs.reads, *(grad.path for grad in needs.grads), *(level.reads or ())]
+    hidden = [path for path in seen if not covers(below, path)]
+    if hidden:
+        raise ConfigError(explain(expected=f"a level {n} that reads what lies below it: {below}", got=f"{hidden}",
+                                  do="A task holds the gate's data, and a gate its own memory: neither is served."))  # fmt: skip
+
+
+def _within(asked: Iterable[str], limit: tuple[str, ...] | None, name: str, verb: str) -> None:
+    beyond = [path for path in asked if limit is not None and not covers(limit, path)]
+    if beyond:
+        raise ConfigError(explain(expected=f"{verb}s within the level's `{name}`: {list(limit or ())}",
+                                  got=f"a meta-learner that asks for {beyond}",
+                                  do=f"Widen `{name}`, or narrow `meta_learner.{verb}s`."))  # fmt: skip

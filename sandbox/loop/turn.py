@@ -1,0 +1,102 @@
+"""A reflective step in the making: the record that every phase receives and returns further on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from sandbox.core.adjoint import Adjoint
+from sandbox.core.edit import Edit, covers
+from sandbox.core.needs import Heard, Needs, Seen
+from sandbox.core.protocols import Level, World
+from sandbox.core.record import Record, Standing, Verdict
+from sandbox.core.state import State, detach
+from sandbox.loop.lived import LoopView, Mode
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One reflective step of level `n`, the `step`-th of its kind, on a random `stream`.
+
+    `above` is the tape of the level above (None: nobody above differentiates through this step). `standing` is where
+    the run stands so far; `own` [K, L] the own losses of the horizon; `seen` what the meta-learner is served; `edit`
+    what it asked for. A seed is `open` [S] while its edit is in play; once closed, `verdict` and `why` say what became
+    of it. `incumbent` is the state that the edit was tried against; `heard` is what the gate measured, `anchor` what
+    the frozen second gate would have said.
+    """
+
+    loop: LoopView
+    n: int
+    step: int
+    stream: str
+    above: Adjoint | None
+    mode: Mode
+    held_out: bool
+    standing: Standing
+    own: Tensor
+    open: Tensor
+    verdict: tuple[Verdict, ...]
+    why: tuple[str, ...]
+    anchor: tuple[str, ...]
+    seen: Seen | None = None
+    edit: Edit = field(default_factory=Edit)
+    incumbent: State | None = None
+    heard: Heard | None = None
+    records: tuple[Record, ...] = ()
+
+    @property
+    def level(self) -> Level:
+        return self.loop.levels[self.n - 1]
+
+    @property
+    def needs(self) -> Needs:
+        return self.level.needs
+
+    @property
+    def state(self) -> State:
+        return self.standing.state
+
+    @property
+    def rows(self) -> int:
+        """How many rows the meta-learner is asked for: one a seed, or one a lane where it edits lanes."""
+        return self.state.seeds * (self.loop.world.tasks if asks_lanes(self.loop.world, self.needs) else 1)
+
+    def at(self, state: State) -> Turn:
+        """The same turn standing at another state."""
+        return replace(self, standing=replace(self.standing, state=state))
+
+    def close(self, seeds: Tensor, verdict: Verdict, why: str) -> Turn:
+        """The turn with those of `seeds` [S] that were open closed under one verdict."""
+        closing = (seeds & self.open).tolist()
+        return replace(
+            self,
+            open=self.open & ~seeds,
+            verdict=tuple(verdict if now else old for now, old in zip(closing, self.verdict, strict=True)),
+            why=tuple(why if now else old for now, old in zip(closing, self.why, strict=True)),
+        )
+
+
+def begin(loop: LoopView, n: int, standing: Standing, step: int, stream: str, above: Adjoint | None, mode: Mode,
+          held_out: bool) -> Turn:  # fmt: skip
+    """A turn before its first phase."""
+    seeds = standing.state.seeds
+    return Turn(
+        loop, n, step, stream, above, mode, held_out, standing,
+        own=torch.zeros(0),
+        open=torch.ones(seeds, dtype=torch.bool),
+        verdict=(Verdict.NO_EDIT,) * seeds,
+        why=("",) * seeds,
+        anchor=("",) * seeds,
+    )  # fmt: skip
+
+
+def asks_lanes(world: World, needs: Needs) -> bool:
+    """Whether what is edited carries a row per lane, so that the meta-learner is asked lane by lane."""
+    return any(covers(world.per_lane, path) for path in needs.edits if not path.startswith("meta/"))
+
+
+def off_tape(standing: Standing) -> Standing:
+    """The same standing, differentiable no more."""
+    return replace(standing, state=detach(standing.state), before=detach(standing.before))
