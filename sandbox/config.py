@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import is_dataclass
 from importlib import import_module
 from typing import Any, get_type_hints
 
@@ -65,7 +66,7 @@ def _checked(value: Any, hint: Any, here: str) -> Any:
     if isinstance(value, bool) and hint in (int, float):
         raise ConfigError(explain(expected=f"{hint.__name__} at {here}", got=f"{value}", do="Give a number."))
     try:
-        return TypeAdapter(hint, config=ANY).validate_python(value)
+        return TypeAdapter(hint, config=None if is_dataclass(hint) else ANY).validate_python(value)
     except ValidationError as error:
         problem = error.errors()[0]
         raise ConfigError(explain(expected=f"{_name(hint)} at {here}", got=f"{value!r}",

@@ -108,9 +108,9 @@ def test_incumbent_and_candidate_are_one_state_on_different_streams():
     assert before["process"].shape == after["process"].shape == (4, 2, 3, 10)
     assert (before["process"] != after["process"]).all()
     standing = loop.start(range(3))
-    standing = replace(standing, state=loop.engine.unroll(loop.world, standing.state, 4, "life", "off")[0])
+    standing = replace(standing, state=loop.engine.unroll(loop.world, standing.state, 4, "life", None)[0])
     for side, found in (("incumbent", before), ("candidate", after)):
-        state, _ = loop.engine.unroll(loop.world, standing.state, 2, f"check/3/{side}/1", "off")
+        state, _ = loop.engine.unroll(loop.world, standing.state, 2, f"check/3/{side}/1", None)
         scores = loop.engine.scores(loop.world, state, "gate", f"check/3/{side}/1")
         assert torch.equal(found["process"][2, 1], scores)
 

@@ -9,6 +9,7 @@ import pytest
 
 from sandbox.config import build
 from sandbox.core.error import ConfigError
+from sandbox.core.score import Score
 from sandbox.gate.always import Always
 from sandbox.gate.paired_t import PairedT
 from sandbox.meta_learner.none import Nothing
@@ -81,4 +82,6 @@ def test_a_mistake_within_a_node_is_told_by_its_place():
 
 
 def test_the_whole_gate_from_words():
-    assert build({"_target_": PAIRED_T, "trials": 3, "score": "calibrated"}, "gate") == PairedT(3, score="calibrated")
+    assert build({"_target_": PAIRED_T, "trials": 3, "score": "calibrated"}, "gate") == PairedT(
+        3, score=Score("calibrated")
+    )

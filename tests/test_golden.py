@@ -22,7 +22,7 @@ RUNS = [f"preset={path.stem}" for path in sorted(CONF.glob("preset/*.yaml"))] + 
     f"experiment={path.relative_to(CONF / 'experiment').with_suffix('')}"
     for path in sorted(CONF.glob("experiment/**/*.yaml"))
 ]
-SMALL = ["seeds=2", "steps=3", "tracker=jsonl"]
+SMALL = ["seeds=2", "steps=3", "tracker=jsonl", "task.dtype=float64"]
 
 
 def final(choice: str, runs: Path) -> dict[str, list[float]]:

@@ -50,6 +50,8 @@ def mend(who: str, error: Exception, advice: str) -> str:
         return (
             f"Python can't branch on a tensor that stands for many rows: use torch.where{advice and ', or ' + advice}."
         )
+    if advice and ("vmap" in text or "Batching rule" in text or "functorch" in text):
+        return f"Lives run side by side here, which this can't: {advice}."
     if "randomness" in text:
         return "All randomness is drawn beforehand: use the `noise` that is handed in."
     if "in-place" in text or "inplace" in text:

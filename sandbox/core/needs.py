@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from sandbox.core.adjoint import FULL, Adjoint
@@ -58,11 +59,11 @@ class Seen:
     grad: Mapping[str, Mapping[str, Tensor]]
     visible: Mapping[str, Tensor]
     noise: Tensor
-    answer: Mapping[str, Tensor]
     step: Tensor
-    candidates: Mapping[str, Tensor]
-    scores: Tensor
-    alive: Tensor
+    answer: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+    candidates: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+    scores: Tensor = field(default_factory=lambda: torch.zeros(0))
+    alive: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.bool))
 
 
 @dataclass(frozen=True)

@@ -97,13 +97,18 @@ def _learn(world: World, phi: Params, params: Params, slots: Params, task: Param
 
 def _call(who: str, promise: str, method: Callable[..., Any], *handed: Any) -> Any:
     trees: list[Tree] = [tree for tree in handed if isinstance(tree, Tensor | Mapping)]
-    before = torch.get_rng_state(), random.getstate(), np.random.get_state()[2]
+    before = _generators()
     with contract(who, promise, *trees):
         found = method(*handed)
-    after = torch.get_rng_state(), random.getstate(), np.random.get_state()[2]
-    if not torch.equal(before[0], after[0]) or before[1:] != after[1:]:
+    if before != _generators():
         raise ContractError(explain(expected=f"{who}: {promise}", got="a draw from a global generator", do=DRAWN))
     return found
+
+
+def _generators() -> tuple[object, ...]:
+    """Where the global generators stand."""
+    name, key, at, *_ = np.random.get_state()
+    return torch.get_rng_state().numpy().tobytes(), random.getstate(), name, key.tobytes(), at
 
 
 def _kind(tree: Any) -> Any:

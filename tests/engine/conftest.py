@@ -29,6 +29,13 @@ DIGITS = NoisyDigits(dtype="float64", train=60, practice=20, gate=20, batch=8)
 Make = Callable[..., World]
 
 
+class Unrehearsed(Functional):
+    """It begins lives that it could not go on with."""
+
+    def rehearse(self, world: World, state: State) -> None:
+        pass
+
+
 def network() -> nn.Module:
     return nn.Sequential(nn.Linear(64, 4), nn.Tanh(), nn.Linear(4, 10)).double()
 
@@ -61,5 +68,5 @@ def make() -> Make:
 
 @pytest.fixture(scope="session")
 def begin() -> Callable[[World, Sequence[int]], State]:
-    """Newborn lives, one or more a seed."""
-    return lambda world, seeds: Loop(world, Functional(), ()).start(seeds).state
+    """Newborn lives, one or more a seed, whatever engine runs them."""
+    return lambda world, seeds: Loop(world, Unrehearsed(), ()).start(seeds).state

@@ -6,12 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from sandbox.core.protocols import Engine, Rule, Tape, World
+from sandbox.core.adjoint import FULL, Adjoint
+from sandbox.core.protocols import Engine, Rule, World
 from sandbox.core.state import State, leaves, put
 from sandbox.engine.functional import Functional
 from sandbox.engine.higher import Higher
 from sandbox.rule.sgd import SGD
 
+FIRST_ORDER = Adjoint(first_order=True)
 STEPS = 3
 Point = dict[str, Tensor]
 
@@ -27,19 +29,19 @@ def point(engine: Engine, world: World, state: State) -> Point:
     return at
 
 
-def outcome(engine: Engine, world: World, state: State, at: Point, tape: Tape) -> Tensor:
+def outcome(engine: Engine, world: World, state: State, at: Point, adjoint: Adjoint | None) -> Tensor:
     """P on practice after a horizon plus the mean own loss within."""
     given = {path: leaf for path, leaf in at.items() if not path.startswith("slots")}
     born = engine.born(world, put(state, given))
     moved = {path: leaves(born, path)[path] + shift for path, shift in at.items() if path not in given}
-    lived, own = engine.unroll(world, put(born, moved), STEPS, "life", tape)
+    lived, own = engine.unroll(world, put(born, moved), STEPS, "life", adjoint)
     return engine.scores(world, lived, "practice", "life").mean() + own.mean()
 
 
-def hypergradient(engine: Engine, world: World, state: State, at: Point, tape: Tape = "full") -> Point:
+def hypergradient(engine: Engine, world: World, state: State, at: Point, adjoint: Adjoint | None = FULL) -> Point:
     """At every path; 0 at a slot that only counts."""
     watched = {path: leaf.clone().requires_grad_() for path, leaf in at.items()}
-    target = outcome(engine, world, state, watched, tape)
+    target = outcome(engine, world, state, watched, adjoint)
     found = dict(zip(watched, torch.autograd.grad(target, list(watched.values()), allow_unused=True), strict=True))
     assert all(path.startswith("slots") for path, grad in found.items() if grad is None)
     return {path: torch.zeros_like(at[path]) if grad is None else grad for path, grad in found.items()}
@@ -64,7 +66,7 @@ def test_it_is_the_slope_by_central_differences(pair: tuple[Rule, Engine], make,
     generator = torch.Generator().manual_seed(1)
     for path, leaf in at.items():
         way = torch.randn(leaf.shape, generator=generator, dtype=leaf.dtype)
-        there, back = (outcome(engine, world, state, at | {path: leaf + h * way}, "off") for h in (step, -step))
+        there, back = (outcome(engine, world, state, at | {path: leaf + h * way}, None) for h in (step, -step))
         assert float((found[path] * way).sum()) == pytest.approx(float(there - back) / (2 * step), rel=1e-6, abs=1e-9)
 
 
@@ -73,7 +75,7 @@ def test_first_order_is_not_the_whole(engine: Engine, make, begin) -> None:
     world = make(SGD(lr=0.5))
     state = begin(world, [0])
     at = leaves(state, "init")
-    whole, first = (hypergradient(engine, world, state, at, tape) for tape in ("full", "first_order"))
+    whole, first = (hypergradient(engine, world, state, at, adjoint) for adjoint in (FULL, FIRST_ORDER))
     for path, grad in whole.items():
         assert float((grad - first[path]).norm() / grad.norm()) > 1e-3
 
@@ -83,7 +85,7 @@ def test_first_order_is_the_gradient_at_the_end_carried_to_the_start(engine: Eng
     world = make(SGD(lr=0.5))
     state = begin(world, [0])
     init = {path: leaf.clone().requires_grad_() for path, leaf in leaves(state, "init").items()}
-    lived, _ = engine.unroll(world, engine.born(world, put(state, init)), STEPS, "life", "first_order")
+    lived, _ = engine.unroll(world, engine.born(world, put(state, init)), STEPS, "life", FIRST_ORDER)
     found = torch.autograd.grad(engine.scores(world, lived, "practice", "life").mean(), list(init.values()))
     end = {path: leaf.detach().requires_grad_() for path, leaf in leaves(lived, "params").items()}
     score = engine.scores(world, put(lived, end), "practice", "life").mean()
@@ -97,6 +99,6 @@ def test_the_tape_ends_where_it_is_off(pair: tuple[Rule, Engine], make, begin) -
     state = begin(world, [0])
     at = leaves(state, "init") | leaves(state, "rule")
     watched = {path: leaf.clone().requires_grad_() for path, leaf in at.items()}
-    lived, own = engine.unroll(world, engine.born(world, put(state, watched)), 2, "life", "off")
+    lived, own = engine.unroll(world, engine.born(world, put(state, watched)), 2, "life", None)
     assert not own.requires_grad
     assert not any(leaf.requires_grad for leaf in (leaves(lived, "params") | leaves(lived, "slots")).values())

@@ -9,7 +9,8 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from sandbox.core.error import ConfigError
+from sandbox.core.adjoint import FULL
+from sandbox.core.error import ConfigError, ContractError
 from sandbox.core.protocols import Engine, Params, World
 from sandbox.engine.functional import Functional
 from sandbox.engine.higher import Higher
@@ -69,34 +70,34 @@ class Bare:
 def test_higher_runs_every_network_of_the_house(name: str, begin) -> None:
     model = build_model(yaml.safe_load((CONF / "model" / f"{name}.yaml").read_text()), SINUSOID)
     world = World(SINUSOID, model, SGD())
-    Higher().unroll(world, begin(world, [0]), 1, "life", "full")
+    Higher().unroll(world, begin(world, [0]), 1, "life", FULL)
 
 
 @pytest.mark.parametrize("network", [Recurrent, Branching])
 def test_higher_runs_networks_that_vmap_does_not_know(network: type[nn.Module], begin) -> None:
     world, engine = World(SINUSOID, Module(network), SGD(), tasks=2), Higher()
     state = begin(world, [0])
-    lived, own = engine.unroll(world, state, 2, "life", "full")
+    lived, own = engine.unroll(world, state, 2, "life", FULL)
     assert own.shape == (2, 2)
     assert torch.isfinite(own).all()
     assert torch.isfinite(engine.scores(world, lived, "practice", "life")).all()
-    assert engine.own(world, lived, "practice", "life").shape == (2, 10)
-    with pytest.raises(RuntimeError):
-        Functional().unroll(world, state, 2, "life", "full")
+    assert engine.own_losses(world, lived, "practice", "life").shape == (2, 10)
+    with pytest.raises(ContractError, match="set engine=higher, which goes life by life"):
+        Functional().unroll(world, state, 2, "life", FULL)
 
 
 def test_functional_runs_any_model_and_higher_says_why_not(begin) -> None:
     world = World(Quadratic(dtype="float64"), Bare(), SGD())
     state = begin(world, [0])
-    Functional().unroll(world, state, 1, "life", "off")
+    Functional().unroll(world, state, 1, "life", None)
     with pytest.raises(ConfigError, match=r"wraps an nn.Module in `template`; got Bare"):
-        Higher().unroll(world, state, 1, "life", "off")
+        Higher().unroll(world, state, 1, "life", None)
 
 
 def test_weights_that_the_loss_does_not_use_are_named(engine: Engine, begin) -> None:
     world = World(SINUSOID, Module(Idle), SGD())
     with pytest.raises(ConfigError, match=r"no gradient for \['idle.weight', 'idle.bias'\]"):
-        engine.unroll(world, begin(world, [0]), 1, "life", "off")
+        engine.unroll(world, begin(world, [0]), 1, "life", None)
 
 
 def test_a_split_that_the_task_does_not_name_is_refused(engine: Engine, begin) -> None:
@@ -115,19 +116,19 @@ def test_an_objective_that_the_task_does_not_know_is_refused(engine: Engine, obj
 def test_functional_refuses_an_optimizer(begin) -> None:
     world = World(SINUSOID, Module(lambda: nn.Linear(1, 1, dtype=torch.float64)), Optimizer())
     with pytest.raises(ConfigError, match=r"update of Adam as a function. Set engine=higher"):
-        Functional().unroll(world, begin(world, [0]), 1, "life", "off")
+        Functional().unroll(world, begin(world, [0]), 1, "life", None)
 
 
 def test_higher_names_the_optimizers_that_it_can_differentiate(begin) -> None:
     world = World(SINUSOID, Module(Branching), Optimizer("AdamW"))
     with pytest.raises(ConfigError, match=r"got AdamW. Choose one of ASGD, Adadelta, Adagrad, Adam,.* SGD"):
-        Higher().unroll(world, begin(world, [0]), 1, "life", "off")
+        Higher().unroll(world, begin(world, [0]), 1, "life", None)
 
 
 def test_an_optimizer_lives_one_unroll_from_each_birth(begin) -> None:
     world, engine = World(SINUSOID, Module(Branching), Optimizer()), Higher()
-    lived, _ = engine.unroll(world, begin(world, [0]), 3, "life", "off")
+    lived, _ = engine.unroll(world, begin(world, [0]), 3, "life", None)
     with pytest.raises(ConfigError, match=r"one that is 3 inner steps old. Set lifetime=episodic"):
-        engine.unroll(world, lived, 1, "life", "off")
-    again, _ = engine.unroll(world, engine.born(world, lived), 3, "life", "off")
+        engine.unroll(world, lived, 1, "life", None)
+    again, _ = engine.unroll(world, engine.born(world, lived), 3, "life", None)
     assert again.t == 6

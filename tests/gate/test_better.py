@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from sandbox.core.score import Score
 from sandbox.gate.better import Better
 
 
@@ -20,5 +21,5 @@ def test_it_compares_the_means_of_one_trial(candidate: list[list[float]], accept
 
 def test_it_takes_one_trial_and_scores_as_told() -> None:
     assert Better().trials == 1
-    assert Better().score == "process"
-    assert Better(score="calibrated").score == "calibrated"
+    assert Better().score == Score("process")
+    assert Better(score=Score("calibrated")).score == "calibrated"

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from sandbox.core.edit import Edit
+from sandbox.core.journal import Answer, Question
 from sandbox.core.protocols import Grad, Level, Needs, Params, Rule, Seen, World
 from sandbox.core.record import Record
 from sandbox.core.tree import flatten
@@ -108,11 +109,29 @@ def watches() -> type[Watches]:
     return Watches
 
 
+@dataclass(frozen=True)
+class Plays:
+    """Asks for what `course` {path: [steps, S, ...]} says, seed by seed and step by step."""
+
+    course: Mapping[str, Tensor]
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(edits=tuple(self.course), answers=True)
+
+    def init(self, edited: Mapping[str, Tensor]) -> Params:
+        return {}
+
+    def ask(self, psi: Params, seen: Seen) -> tuple[Edit, Params]:
+        return Edit(seen.answer), psi
+
+    def consult(self, question: Question, psi: Params, seen: Seen) -> Answer:
+        return {path: values[question.step - 1, question.seed] for path, values in self.course.items()}
+
+
 @pytest.fixture
-def plays() -> Scripted:
-    """An editor that asks for what the level's `course` says, seed by seed and step by step."""
-    needs = Needs(edits=("rule/lr",), course=True)
-    return Scripted(lambda psi, seen: (Edit(seen.course), psi), needs)
+def plays() -> type[Plays]:
+    return Plays
 
 
 @pytest.fixture

@@ -189,7 +189,7 @@ def test_without_trials_a_deadly_edit_costs_the_horizon_after_it(scripted, loop,
     ]
     state = plain.start(range(4)).state
     for t in (0, 6):
-        state, _ = plain.engine.unroll(plain.world, replace(state, t=t), 3, "life", "off")
+        state, _ = plain.engine.unroll(plain.world, replace(state, t=t), 3, "life", None)
     assert same(attacked[-1].state, state, "params", "rule")
 
 

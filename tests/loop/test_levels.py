@@ -6,16 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
-from typing import Literal
 
 import pytest
 import torch
 from torch import Tensor
 
+from sandbox.core.adjoint import Adjoint
 from sandbox.core.edit import Edit
 from sandbox.core.error import ConfigError, EditError
 from sandbox.core.protocols import Level, Needs, Params
 from sandbox.core.record import Verdict
+from sandbox.core.score import Score
 from sandbox.gate.always import Always
 from sandbox.gate.paired_t import PairedT
 from sandbox.meta_learner.meta_gradient import MetaGradient
@@ -40,8 +41,8 @@ class Told:
         return 0
 
     @property
-    def score(self) -> Literal["process"]:
-        return "process"
+    def score(self) -> Score:
+        return Score()
 
     def init(self) -> Params:
         return {"asked": torch.zeros((), dtype=torch.float64)}
@@ -104,7 +105,7 @@ def test_a_tower_edits_the_level_below_from_what_happened(loop, bowl, watches):
     above = (Level(MetaGradient(edits=(META_LR,), optimizer="sgd", lr=1e-3), Always(), 2),)
     list(loop(world, hypergradient_descent(lr=0.01), horizon=1, above=(Level(watching, Always(), 2),)).run([3], 1))
     records = list(loop(world, hypergradient_descent(lr=0.01), horizon=1, above=above).run([3], 4))
-    values = [record.edit[META_LR]["value"][0] for record in records if record.level == 2 and record.step]
+    values = [record.edit[META_LR].value[0] for record in records if record.level == 2 and record.step]
     assert values[0] == pytest.approx(0.01 - 1e-3 * float(watching.found[0]), rel=1e-14)
     assert len(set(values)) == 4
     assert records[-1].state.meta["1"]["lr"].tolist() == values[-1:]
@@ -144,7 +145,7 @@ def test_in_a_trial_of_level_two_the_edited_gate_acts_and_leaves_no_mark(loop, b
     made = loop(bowl(), hypergradient_descent(), below, horizon=1,
                 above=(Level(writes_the_gate_below(scripted, 1000), PairedT(trials=2), 2),))  # fmt: skip
     records = list(made.run([0], 1))
-    assert below.told == [0, 1] + 2 * [2, 3, 1000, 1001]
+    assert below.told == [0, 1] + 2 * [2, 1000, 3, 1001]  # side by side
     assert records[-1].verdict != [Verdict.ACCEPTED]  # it changes no score
     assert records[-1].state.gate["1"]["asked"].tolist() == [2]
 
@@ -191,13 +192,17 @@ def test_first_order_leaves_parameters_of_a_loss_without_hypergradient(loop, sin
     world = sines(LearnedLoss(hidden=3))
     kept = loop(world, MetaGradient(edits=("rule",)))
     assert len(list(kept.run([0], 1))) == 2
-    said = refusal(lambda: list(loop(world, MetaGradient(edits=("rule",), first_order=True)).run([0], 1)))
+    said = refusal(
+        lambda: list(loop(world, MetaGradient(edits=("rule",), adjoint=Adjoint(first_order=True))).run([0], 1))
+    )
     assert "`first_order` leaves parameters of the loss without a hypergradient" in said
 
 
 def test_first_order_is_no_obstacle_to_a_learning_rate(loop, bowl):
     """With horizon 1 the hypergradient of a learning rate is of first order anyway."""
-    made = [loop(bowl(), hypergradient_descent(first_order=first), horizon=1) for first in (False, True)]
+    made = [
+        loop(bowl(), hypergradient_descent(adjoint=Adjoint(first_order=first)), horizon=1) for first in (False, True)
+    ]
     full, first = (list(one.run([0], 3))[-1].digest for one in made)
     assert full == first
 
@@ -209,7 +214,7 @@ def test_a_seed_that_level_one_rolled_back_is_not_lost_again_above(loop, bowl, s
     played = torch.full((4, 2), 0.01, dtype=torch.float32)
     played[0, 1] = 1e30
     above = (Level(scripted(lambda psi, seen: (Edit(), psi), Needs()), Always(), 2),)
-    records = list(loop(bowl(dtype="float32"), plays, course={LR: played}, above=above).run([0, 1], 2))
+    records = list(loop(bowl(dtype="float32"), plays({LR: played}), above=above).run([0, 1], 2))
     assert [r.verdict[1] for r in records if r.level == 1] == [
         Verdict.ACCEPTED,
         Verdict.ROLLED_BACK,

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sandbox.core.edit import Edit
 from sandbox.core.error import ConfigError
-from sandbox.core.protocols import Grad, Level, Needs, Params, Seen, World
+from sandbox.core.protocols import Grad, Heard, Level, Needs, Params, Score, Seen, World
 from sandbox.core.state import put
 from sandbox.engine.functional import Functional
 from sandbox.gate.always import Always
@@ -30,7 +30,7 @@ class Counts:
     """A gate that counts its judgements and takes the first and the fifth."""
 
     trials: int = 1
-    score: str = "process"
+    score: Score = field(default=Score())
 
     def init(self) -> Params:
         return {"asked": torch.zeros((), dtype=torch.float64)}
@@ -45,8 +45,8 @@ def test_a_roll_back_does_not_make_a_gate_forget(bowl, scripted, loop, monkeypat
     made = loop(bowl(), editor, Counts(), horizon=1)
     unroll = Functional.unroll
 
-    def dies_at_step_4(self, world, state, steps, stream, tape):
-        after, own = unroll(self, world, state, steps, stream, tape)
+    def dies_at_step_4(self, world, state, steps, stream, adjoint):
+        after, own = unroll(self, world, state, steps, stream, adjoint)
         return after, (own * torch.inf if stream == "life" and state.t == 3 else own)
 
     monkeypatch.setattr(Functional, "unroll", dies_at_step_4)
@@ -68,8 +68,8 @@ def test_a_seed_that_asked_for_nothing_hears_nothing(bowl, loop) -> None:
         def ask(self, psi: Params, seen: Seen) -> tuple[Edit, Params]:
             return (Edit({"rule/lr": seen.visible["rule/lr"]}) if seen.noise[0] < 0.5 else Edit()), psi
 
-        def tell(self, psi: Params, accepted: Tensor) -> Params:
-            return {"heard": psi["heard"] + 1 + 0 * accepted}
+        def tell(self, psi: Params, heard: Heard) -> Params:
+            return {"heard": psi["heard"] + 1 + 0 * heard.accepted}
 
     made = loop(bowl(), Sometimes())
     together = list(made.run(range(6), 5))[-1].state.meta["1"]["heard"].tolist()
@@ -90,7 +90,7 @@ def test_a_hypergradient_reaches_through_what_the_level_below_was_shown(sines, s
 
     def process(a: float) -> Tensor:
         state = put(start.state, {"meta/1/a": torch.full((2,), a, dtype=torch.float64)})
-        lived = made.live(2, replace(start, state=state), 1, "life", "off", "real").standing.state
+        lived = made.live(2, replace(start, state=state), 1, "life", None, "real").standing.state
         with torch.no_grad():
             return made.engine.scores(made.world, lived, "practice", "life").mean(dim=1)
 
@@ -144,13 +144,13 @@ def test_merge_sees_an_edit_of_the_weights_themselves(bowl, loop) -> None:
     probe = LoopProbe(made, state, state, 1)
     plain = replace(probe, loop=loop(bowl(), Nothing()))
     torch.testing.assert_close(
-        probe.reflect(state, ("rule",)).params["w"], plain.reflect(state, ("rule",)).params["w"] / 2
+        probe.reflect(state, ("params",)).params["w"], plain.reflect(state, ("params",)).params["w"] / 2
     )
 
 
 def test_merge_of_a_yoked_life_is_read_to_the_end(bowl, plays, loop) -> None:
     course = {"rule/lr": torch.full((3, 2), 0.05, dtype=torch.float64)}
-    made = loop(bowl(), plays, course=course, meters=(Merge(every=1, probes=2, partitions=1),))
+    made = loop(bowl(), plays(course), meters=(Merge(every=1, probes=2, partitions=1),))
     assert "merge/m" in list(made.run([0, 1], 3))[-1].readings
 
 
@@ -159,7 +159,7 @@ def test_a_new_episode_offers_no_way_back_into_the_last(sines, scripted, loop) -
     made = loop(sines(), editor, lifetime="episodic")
     first, second = (record.standing for record in list(made.run([0], 2))[1:])
     assert not first.state.task["amplitude"].equal(second.state.task["amplitude"])
-    lived = made.live(1, first, 3, "life", "off", "real").standing
+    lived = made.live(1, first, 3, "life", None, "real").standing
     assert lived.before.task["amplitude"].equal(lived.state.task["amplitude"])
     assert all(lived.before.params[name].equal(weight) for name, weight in lived.before.init.items())
 

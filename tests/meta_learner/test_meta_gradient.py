@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from sandbox.core.adjoint import Adjoint
 from sandbox.core.error import ConfigError
 from sandbox.core.protocols import Grad, Params, Seen
 from sandbox.meta_learner.meta_gradient import MetaGradient
@@ -18,8 +19,7 @@ W, B = "init/0.weight", "rule/lr"
 
 def seen(visible: Mapping[str, Tensor], grad: Mapping[str, Tensor]) -> Seen:
     nan = torch.tensor(torch.nan)
-    return Seen(own=nan[None], process=nan, grad={"process": grad, "own": {}}, visible=visible, noise=torch.zeros(0),
-                course={}, step=torch.tensor(0))  # fmt: skip
+    return Seen(own=nan[None], process=nan, grad={"process": grad, "own": {}}, visible=visible, noise=torch.zeros(0),  step=torch.tensor(0))  # fmt: skip
 
 
 def leaves(seed: int, dtype: torch.dtype = torch.float64) -> dict[str, Tensor]:
@@ -28,10 +28,10 @@ def leaves(seed: int, dtype: torch.dtype = torch.float64) -> dict[str, Tensor]:
 
 
 def test_it_declares_what_it_edits_and_whose_gradient_it_follows() -> None:
-    needs = MetaGradient(edits=("init", "rule"), first_order=True).needs
+    needs = MetaGradient(edits=("init", "rule"), adjoint=Adjoint(first_order=True)).needs
     assert needs.edits == needs.reads == ("init", "rule")
     assert needs.grads == (Grad("process", "init"), Grad("process", "rule"))
-    assert needs.first_order
+    assert needs.adjoint.first_order
 
 
 @pytest.mark.parametrize("name", ["adam", "sgd"])

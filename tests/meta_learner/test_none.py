@@ -10,7 +10,14 @@ from sandbox.meta_learner.none import Nothing
 
 def test_it_needs_nothing_and_asks_for_nothing() -> None:
     nan = torch.tensor(torch.nan)
-    seen = Seen(own=nan[None], process=nan, grad={}, visible={}, noise=torch.zeros(0), course={}, step=torch.tensor(0))
+    seen = Seen(
+        own=nan[None],
+        process=nan,
+        grad={},
+        visible={},
+        noise=torch.zeros(0),
+        step=torch.tensor(0),
+    )
     assert Nothing().needs == Needs()
     psi = Nothing().init({})
     assert psi == {}

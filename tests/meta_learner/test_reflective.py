@@ -8,16 +8,17 @@ import pytest
 import torch
 
 from sandbox.core.error import ConfigError
-from sandbox.core.protocols import Seen
+from sandbox.core.protocols import Heard, Seen
 from sandbox.meta_learner.reflective import Reflective
 
+NAN = torch.tensor(torch.nan)
 PATH = "rule/lr"
 
 
 def seen(process: float, own: float) -> Seen:
     grad = {"process": {PATH: torch.tensor(process)}, "own": {PATH: torch.tensor(own)}}
     nothing = torch.zeros(0)
-    return Seen(own=nothing, process=nothing, grad=grad, visible={PATH: torch.tensor(1.0)}, noise=nothing, course={},
+    return Seen(own=nothing, process=nothing, grad=grad, visible={PATH: torch.tensor(1.0)}, noise=nothing,
                 step=nothing)  # fmt: skip
 
 
@@ -43,10 +44,10 @@ def test_refusals_in_a_row_shrink_the_step_and_an_acceptance_restores_it() -> No
     agent = Reflective(edits=(PATH,), backoff=0.5)
     psi = agent.init({})
     for _ in range(2):
-        psi = agent.tell(psi, torch.tensor(0.0, dtype=torch.float64))
+        psi = agent.tell(psi, Heard(torch.tensor(0.0, dtype=torch.float64), NAN, NAN))
     edit, _ = agent.ask(psi, seen(1e9, 0.0))
     assert float(edit.set[PATH]) == pytest.approx(1 - 0.3 / 4)
-    edit, _ = agent.ask(agent.tell(psi, torch.tensor(1.0, dtype=torch.float64)), seen(1e9, 0.0))
+    edit, _ = agent.ask(agent.tell(psi, Heard(torch.tensor(1.0, dtype=torch.float64), NAN, NAN)), seen(1e9, 0.0))
     assert float(edit.set[PATH]) == pytest.approx(0.7)
 
 

@@ -19,7 +19,14 @@ ONE = 0.8413447460685429  # the uniform whose normal is 1
 
 def seen(visible: Mapping[str, Tensor], noise: Tensor) -> Seen:
     nan = torch.tensor(torch.nan)
-    return Seen(own=nan[None], process=nan, grad={}, visible=visible, noise=noise, course={}, step=torch.tensor(0))
+    return Seen(
+        own=nan[None],
+        process=nan,
+        grad={},
+        visible=visible,
+        noise=noise,
+        step=torch.tensor(0),
+    )
 
 
 def doubles(*values: float) -> Tensor:
@@ -32,11 +39,11 @@ def test_a_mutation_by_hand() -> None:
     psi = learner.init(visible)
     edit, after = learner.ask(psi, seen(visible, doubles(ONE, ONE, 0.5, ONE, 1 - ONE, 0.123)))
     sigma = 0.1 * exp(1 / sqrt(4))
-    assert float(edit.set["meta/1/sigma"]) == pytest.approx(sigma)
+    assert float(edit.set["./sigma"]) == pytest.approx(sigma)
     assert float(edit.set["rule/lr"]) == pytest.approx(2 + sigma)
     assert edit.set["rule/net"].flatten().tolist() == pytest.approx([0, sigma, -sigma], abs=1e-12)
     assert {path: value.dtype for path, value in edit.set.items()} == {
-        "rule/lr": torch.float32, "rule/net": torch.float64, "meta/1/sigma": torch.float64,
+        "rule/lr": torch.float32, "rule/net": torch.float64, "./sigma": torch.float64,
     }  # fmt: skip
     assert float(after["sigma"]) == 0.1  # the new one rides on the edit: a refusal leaves it
 
@@ -44,12 +51,12 @@ def test_a_mutation_by_hand() -> None:
 def test_a_given_tau_rules_how_fast_sigma_changes() -> None:
     learner, visible = SelfAdaptive(sigma=2.0, tau=1.0), {"rule/lr": doubles(0)}
     edit, _ = learner.ask(learner.init(visible), seen(visible, doubles(ONE, 0.5)))
-    assert float(edit.set["meta/1/sigma"]) == pytest.approx(2 * e)
+    assert float(edit.set["./sigma"]) == pytest.approx(2 * e)
 
 
 def test_it_declares_its_own_sigma_among_its_edits() -> None:
-    needs = SelfAdaptive(edits=("meta/1",), most=7, level=2).needs
-    assert needs.edits == ("meta/1", "meta/2/sigma")
+    needs = SelfAdaptive(edits=("meta/1",), most=7).needs
+    assert needs.edits == ("meta/1", "./sigma")
     assert needs.reads == ("meta/1",)
     assert needs.noise == 8
     assert not needs.grads
@@ -62,7 +69,7 @@ def test_it_finds_a_minimum_and_its_sigma_shrinks_with_the_distance() -> None:
     for step in range(500):
         edit, _ = learner.ask(psi, seen(at, uniform(0, "ask", step, (learner.needs.noise,))))
         if edit.set["rule/x"].norm() < at["rule/x"].norm():
-            at, psi = {"rule/x": edit.set["rule/x"]}, {"sigma": edit.set["meta/1/sigma"]}
+            at, psi = {"rule/x": edit.set["rule/x"]}, {"sigma": edit.set["./sigma"]}
     assert float(at["rule/x"].norm()) < 1e-3
     assert float(psi["sigma"]) < 0.1
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sandbox.core.error import ConfigError
-from sandbox.core.protocols import Batch, Level, Life, Params, World
+from sandbox.core.protocols import Batch, Level, Params, Reach, World
 from sandbox.core.record import Record
 from sandbox.engine.functional import Functional
 from sandbox.gate.always import Always
@@ -41,7 +41,7 @@ def last(rule: object, *meters: object, task: object = TASK, model: Module = MOD
 class Contrary(SGD):
     """Lives by the process's objective turned round."""
 
-    def loss(self, phi: Params, params: Params, slots: Params, batch: Batch, life: Life) -> Tensor:
+    def loss(self, phi: Params, params: Params, slots: Params, batch: Batch, life: Reach) -> Tensor:
         return -super().loss(phi, params, slots, batch, life)
 
 
@@ -94,7 +94,7 @@ def test_agents_are_fresh_along_the_life_noisy_and_optimised() -> None:
     assert len(agents) == 40
     states = [replace(lived, params=params) for params in agents]
     process = torch.stack([loop.engine.scores(world, state, "practice", "probe").mean(1) for state in states])
-    own = torch.stack([loop.engine.own(world, state, "practice", "probe").mean(1) for state in states])
+    own = torch.stack([loop.engine.own_losses(world, state, "practice", "probe").mean(1) for state in states])
     path = [agent["layers.0.weight"] for agent in agents[10:20]]
     assert torch.equal(path[0], born.params["layers.0.weight"])
     assert torch.equal(path[-1], lived.params["layers.0.weight"])

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from sandbox.core.error import ConfigError
-from sandbox.core.protocols import Life, Params
+from sandbox.core.protocols import Params, Reach
 from sandbox.rule.learned_loss import LearnedLoss
 
-LIFE = Life(lambda params, x: x @ params["w"], lambda prediction, batch: (prediction - batch["y"]).square().sum(-1))
+LIFE = Reach(lambda params, x: x @ params["w"], lambda prediction, batch: (prediction - batch["y"]).square().sum(-1))
 
 
 def double(values: object) -> Tensor:
@@ -73,7 +73,7 @@ def test_phi_is_of_its_seed_and_leaves_the_global_generator_alone() -> None:
     assert all(value.dtype == torch.float32 for value in first.values())
     assert float(first["1.weight"].std()) == pytest.approx(40**-0.5, rel=0.1)
     norm = sum(float(value.square().sum()) for value in first.values()) ** 0.5
-    assert float(LearnedLoss().read(first)["norm"]) == pytest.approx(norm)
+    assert float(LearnedLoss().readable(first)["norm"]) == pytest.approx(norm)
 
 
 def test_many_lives_at_once_are_the_lives_one_by_one() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sandbox.core.protocols import Life
+from sandbox.core.protocols import Reach
 from sandbox.rule.momentum import Momentum
 
-LIFE = Life(lambda params, x: x * params["w"], lambda prediction, batch: (prediction - batch["y"]).square())
+LIFE = Reach(lambda params, x: x * params["w"], lambda prediction, batch: (prediction - batch["y"]).square())
 
 
 def weights(dtype: torch.dtype, seed: int) -> dict[str, torch.Tensor]:
@@ -50,7 +50,7 @@ def test_two_steps_by_hand_and_their_derivative_in_the_momentum() -> None:
 def test_phi_and_velocity_have_the_dtype_of_the_weights() -> None:
     params = weights(torch.float32, 0)
     phi, slots = Momentum().init(params), Momentum().slots(params)
-    assert {name: (float(v), v.dtype) for name, v in Momentum().read(phi).items()} == {
+    assert {name: (float(v), v.dtype) for name, v in Momentum().readable(phi).items()} == {
         "lr": (pytest.approx(0.01), torch.float32),
         "momentum": (pytest.approx(0.9), torch.float32),
     }

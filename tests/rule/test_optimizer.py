@@ -29,7 +29,7 @@ def test_a_life_is_that_of_the_optimizer(name: str) -> None:
     rule = Optimizer(name, lr=0.05)
     world = World(Quadratic(dtype="float64"), Module(network), rule)
     state = Loop(world, Higher(), ()).start([0]).state
-    lived, _ = Higher().unroll(world, state, STEPS, "life", "off")
+    lived, _ = Higher().unroll(world, state, STEPS, "life", None)
 
     itself, task = network(), {name: leaf[0] for name, leaf in state.task.items()}
     itself.load_state_dict({name: leaf[0] for name, leaf in state.params.items()})
@@ -49,7 +49,7 @@ def test_phi_overrides_the_learning_rate() -> None:
     world = World(Quadratic(dtype="float64"), Module(network), Optimizer("SGD", lr=0.05))
     state = Loop(world, Higher(), ()).start([0]).state
     frozen = replace(state, rule={"lr": torch.zeros(1, dtype=torch.float64)})
-    still, _ = Higher().unroll(world, frozen, 2, "life", "off")
+    still, _ = Higher().unroll(world, frozen, 2, "life", None)
     assert all(torch.equal(leaf, state.params[name]) for name, leaf in still.params.items())
 
 

@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from sandbox.core.error import ConfigError
-from sandbox.core.protocols import Life
+from sandbox.core.protocols import Reach
 from sandbox.rule.self_distillation import SelfDistillation
 
 PARAMS = {"w": torch.tensor([[0.3, -0.2, 0.5], [1.0, 0.1, -0.4]], dtype=torch.float64)}
@@ -19,7 +19,7 @@ def predict(params, x):
     return x @ params["w"]
 
 
-LIFE = Life(predict, lambda prediction, batch: cross_entropy(prediction, batch["y"], reduction="none"))
+LIFE = Reach(predict, lambda prediction, batch: cross_entropy(prediction, batch["y"], reduction="none"))
 
 
 def loss(rule: SelfDistillation, slots=None):
@@ -29,14 +29,14 @@ def loss(rule: SelfDistillation, slots=None):
 @pytest.mark.parametrize("field", ["lr", "trust", "q", "scale"])
 def test_phi_is_read_as_the_configured_value(field: str) -> None:
     rule = SelfDistillation(lr=0.2, trust=0.3, q=0.4, scale=2.5)
-    assert float(rule.read(rule.init(PARAMS))[field]) == pytest.approx(getattr(rule, field), rel=1e-12)
+    assert float(rule.readable(rule.init(PARAMS))[field]) == pytest.approx(getattr(rule, field), rel=1e-12)
 
 
 @pytest.mark.parametrize("trust", [0.0, 1.0])
 def test_trust_reaches_its_ends_exactly(trust: float) -> None:
     rule = SelfDistillation(trust=trust)
     phi = rule.init({"w": PARAMS["w"].float()})
-    assert float(rule.read(phi)["trust"]) == trust
+    assert float(rule.readable(phi)["trust"]) == trust
     assert torch.isfinite(phi["trust"])
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 
-from sandbox.core.protocols import Life
+from sandbox.core.protocols import Reach
 from sandbox.rule.sgd import SGD
 
-LIFE = Life(lambda params, x: x * params["w"], lambda prediction, batch: (prediction - batch["y"]).square())
+LIFE = Reach(lambda params, x: x * params["w"], lambda prediction, batch: (prediction - batch["y"]).square())
 
 
 def weights(dtype: torch.dtype = torch.float64, seed: int = 0) -> dict[str, torch.Tensor]:
@@ -51,7 +51,7 @@ def test_each_weight_can_have_a_rate_of_its_own() -> None:
     moved, _ = SGD(per_parameter=True).update(phi, params, {"w": torch.tensor([2.0, 2.0]), "b": torch.tensor(9.0)}, {})
     assert moved["w"].tolist() == [0, 3]
     assert float(moved["b"]) == 3
-    assert SGD(per_parameter=True).read(phi) is phi
+    assert SGD(per_parameter=True).readable(phi) is phi
 
 
 @pytest.mark.parametrize("per_parameter", [False, True])
@@ -60,7 +60,7 @@ def test_phi_starts_at_the_field_in_the_dtype_of_the_weights(per_parameter: bool
     phi = rule.init(weights(torch.float32))
     assert set(phi) == ({"lr.w", "lr.b"} if per_parameter else {"lr"})
     assert all(value.dtype == torch.float32 and bool((value == 0.25).all()) for value in phi.values())
-    assert rule.read(phi) is phi
+    assert rule.readable(phi) is phi
 
 
 def test_the_loss_is_the_mean_objective() -> None:
