@@ -45,9 +45,9 @@ def judge(turn: Turn, candidate: State) -> Turn:
         return _rule(turn, [(Verdict.ACCEPTED, "", {})] * turn.state.seeds)
     gates = gates_of(turn.level, turn.n)
     scores = _scores(turn, candidate, list(gates.values()))
-    rulings = {
-        name: [_ruling(turn, name, gate, scores, s) for s in range(turn.state.seeds)] for name, gate in gates.items()
-    }
+    with untouched():
+        rulings = {name: [_ruling(turn, name, gate, scores, s) for s in range(turn.state.seeds)]
+                   for name, gate in gates.items()}  # fmt: skip
     memories = {f"gate/{name}": stack([row for _, _, row in rows]) for name, rows in rulings.items()}
     named, anchor = str(turn.n), rulings.get(f"{turn.n}.anchor")
     said = ("",) * turn.state.seeds
@@ -102,7 +102,7 @@ def _ruling(turn: Turn, name: str, gate: Gate, scores: Scores, s: int) -> Ruling
     if not bool(torch.isfinite(incumbent).all() and torch.isfinite(candidate).all()):
         return Verdict.REFUSED, "its trial was not finite", memory
     who = f"{type(gate).__name__}.decide"
-    with untouched(), contract(who, "(accept, why, memory)", incumbent, candidate, memory):
+    with contract(who, "(accept, why, memory)", incumbent, candidate, memory):
         accept, why, memory = gate.decide(incumbent, candidate, memory)
     return (Verdict.ACCEPTED if accept else Verdict.REJECTED), str(why), memory
 

@@ -9,11 +9,10 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from sandbox.core.error import ConfigError, explain
 from sandbox.core.protocols import Batch, Params, Split
-from sandbox.task.digits import CLASSES, PIXELS, classes, images
+from sandbox.task.digits import CLASSES, PIXELS, classes, cross_entropy, images
 
 SMALLEST, LARGEST = 174, 183  # images in the smallest and the largest class
 
@@ -91,7 +90,7 @@ class FewShotDigits:
         return {"x": images(self.dtype)[task[split]], "y": y}
 
     def objective(self, task: Params, prediction: Tensor, batch: Batch) -> Tensor:
-        return cross_entropy(prediction, batch["y"], reduction="none")
+        return cross_entropy(prediction, batch["y"])
 
     def temper(self, prediction: Tensor, temperature: Tensor) -> Tensor:
         return prediction / temperature

@@ -8,12 +8,11 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from sandbox.core.error import ConfigError, explain
 from sandbox.core.protocols import Batch, Params, Split
 from sandbox.core.random import index
-from sandbox.task.digits import CLASSES, IMAGES, PIXELS, classes, images
+from sandbox.task.digits import CLASSES, IMAGES, PIXELS, classes, cross_entropy, images
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ class NoisyDigits:
         return {"x": images(self.dtype)[image], "y": task["given"][image], "image": image}
 
     def objective(self, task: Params, prediction: Tensor, batch: Batch) -> Tensor:
-        return cross_entropy(prediction, batch["y"], reduction="none")
+        return cross_entropy(prediction, batch["y"])
 
     def temper(self, prediction: Tensor, temperature: Tensor) -> Tensor:
         return prediction / temperature
