@@ -13,6 +13,7 @@ from sandbox.core.adjoint import FULL, Adjoint
 from sandbox.core.edit import Edit
 from sandbox.core.error import ConfigError, explain
 from sandbox.core.protocols import Grad, Needs, Params, Seen
+from sandbox.core.score import Over
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 
@@ -22,10 +23,10 @@ class MetaGradient:
     """Adam (Kingma & Ba 2015, algorithm 1) or plain SGD on everything at `edits`, down the hypergradient of P on
     practice data through the horizon just lived: MAML edits `init`, Meta-SGD also `rule`.
 
-    `adjoint` says how hypergradients are taken (`adjoint.first_order=true`: first-order MAML). `clip` bounds
-    the norm of the whole hypergradient of a seed. psi
-    holds the learning rate, so that a higher level may edit `meta/<level>/lr`, and Adam's moments "m.<path>" and
-    "v.<path>", with ":" in place of "/".
+    `adjoint` says how the hypergradient is taken (`adjoint.first_order=true`: first-order MAML), `over` whether P is
+    that of the horizon's end, of its whole life or its improvement. `clip` bounds the norm of the whole hypergradient
+    of a seed. psi holds the learning rate, so that a higher level may edit `meta/<level>/lr`, and Adam's moments
+    "m.<path>" and "v.<path>", with ":" in place of "/".
     """
 
     edits: tuple[str, ...] = ("init",)
@@ -33,6 +34,7 @@ class MetaGradient:
     optimizer: Literal["adam", "sgd"] = "adam"
     adjoint: Adjoint = FULL
     clip: float | None = None
+    over: Over = "end"
 
     def __post_init__(self) -> None:
         if self.clip is not None and self.clip <= 0:
@@ -41,7 +43,7 @@ class MetaGradient:
 
     @property
     def needs(self) -> Needs:
-        grads = tuple(Grad("process", path) for path in self.edits)
+        grads = tuple(Grad("process", path, over=self.over) for path in self.edits)
         return Needs(edits=self.edits, reads=self.edits, grads=grads, adjoint=self.adjoint)
 
     def init(self, edited: Mapping[str, Tensor]) -> Params:
