@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -155,7 +155,7 @@ def by_static(world: World, over: Over, function: Callable[..., Any]) -> Callabl
         for lane in range(lanes):
             key = b"".join(phi[name][lane].cpu().numpy().tobytes() for name in names)
             groups.setdefault(key, []).append(lane)
-        found: list[Tensor] = []
+        found: list[Any] = []
         for members in groups.values():
             at = torch.tensor(members, device=next(iter(phi.values())).device)
             shared = {name: phi[name][members[0]] for name in names}
@@ -163,9 +163,16 @@ def by_static(world: World, over: Over, function: Callable[..., Any]) -> Callabl
             rest = [tree_map(lambda leaf, at=at: leaf[at], tree) for tree in trees]
             found.append(over(lambda phi, *rest, shared=shared: function({**phi, **shared}, *rest))(mine, *rest))
         order = torch.tensor([lane for members in groups.values() for lane in members]).argsort()
-        return tree_map(lambda *parts: torch.cat(parts)[order.to(parts[0].device)], *found)
+        return _in_order(found, order.to(world.device))
 
     return run
+
+
+def _in_order(parts: Sequence[Any], order: Tensor) -> Any:
+    """Tensors, trees of them or tuples of trees, put together and brought into order along the first axis."""
+    if isinstance(parts[0], tuple):
+        return tuple(_in_order(each, order) for each in zip(*parts, strict=True))
+    return tree_map(lambda *leaves: torch.cat(leaves)[order], *parts)
 
 
 def refuse_unused(names: Iterable[str], grads: Iterable[Tensor | None]) -> None:

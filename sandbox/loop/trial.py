@@ -31,5 +31,4 @@ class Trial:
         begun = detach(self.state)
         standing = Standing(begun, begun, torch.zeros(begun.seeds, dtype=torch.bool))
         wanted = Wanted(self.scores, "gate")
-        with torch.no_grad():
-            return self.loop.live(self.n, standing, self.step, self.stream, None, "trial", wanted=wanted).scores
+        return self.loop.live(self.n, standing, self.step, self.stream, None, "trial", wanted=wanted).scores

@@ -66,8 +66,7 @@ def _scored(turn: Turn, candidates: Mapping[str, Tensor]) -> tuple[Tensor, Tenso
     begun, taken = apply(crowd, edit, allow=turn.level.allow or turn.needs.edits)
     standing = Standing(begun, begun, torch.zeros(begun.seeds, dtype=torch.bool))
     score, stream = Score(), f"{turn.stream}/{turn.step}/vary/{turn.n}"
-    with torch.no_grad():
-        lived = loop.live(turn.n, standing, turn.step, stream, None, "trial", wanted=Wanted((score,), "practice"))
+    lived = loop.live(turn.n, standing, turn.step, stream, None, "trial", wanted=Wanted((score,), "practice"))
     per_lane = lived.scores[score].double().mean(dim=1)  # [seeds · count · N]
     alive = taken & finite_seeds(lived.standing.state)
     return _by_row(turn, per_lane, alive)

@@ -19,7 +19,8 @@ W, B = "init/0.weight", "rule/lr"
 
 def seen(visible: Mapping[str, Tensor], grad: Mapping[str, Tensor]) -> Seen:
     nan = torch.tensor(torch.nan)
-    return Seen(own=nan[None], process=nan, grad={"process": grad, "own": {}}, visible=visible, noise=torch.zeros(0),  step=torch.tensor(0))  # fmt: skip
+    return Seen(own=nan[None], process=nan, grad={"process": grad, "own": {}}, visible=visible, noise=torch.zeros(0),
+                step=torch.tensor(0))  # fmt: skip
 
 
 def leaves(seed: int, dtype: torch.dtype = torch.float64) -> dict[str, Tensor]:
