@@ -30,8 +30,13 @@ def contract(who: str, promise: str, *handed: Tree, advice: str = "") -> Generat
             explain(expected=f"{who}: {promise}", got=told(error), do=mend(who, error, advice))
         ) from error
     if before != [leaf._version for tree in handed for leaf in flatten(tree).values()]:
-        raise ContractError(explain(expected=f"{who} to be a pure function of what it is handed",
-                                    got="a write in place", do="Build new tensors: `a = a - b`, never `a.sub_(b)`."))  # fmt: skip
+        raise ContractError(
+            explain(
+                expected=f"{who} to be a pure function of what it is handed",
+                got="a write in place",
+                do="Build new tensors: `a = a - b`, never `a.sub_(b)`.",
+            )
+        )
 
 
 def told(error: Exception) -> str:

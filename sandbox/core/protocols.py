@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sandbox.core.adjoint import Adjoint as Adjoint  # an author's page: import from here
 from sandbox.core.edit import Edit
+from sandbox.core.error import ConfigError, explain
 from sandbox.core.journal import Answer, Question
 from sandbox.core.needs import Grad as Grad
 from sandbox.core.needs import Heard as Heard
@@ -241,7 +242,7 @@ class Gate(Protocol):
 @dataclass(frozen=True)
 class World:
     """What does not change in a run. `tasks`: N. `per_lane`: paths of the state with a row per lane; all others have
-    one per seed. `device` is where the state lives and every step runs."""
+    one per seed. `device`, "cpu" or "cuda", is where the state lives and every step runs."""
 
     task: Task
     model: Model
@@ -249,6 +250,11 @@ class World:
     tasks: int = 1
     per_lane: frozenset[str] = frozenset({"params", "slots", "task"})
     device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.device.split(":")[0] not in ("cpu", "cuda"):
+            raise ConfigError(explain(expected="device cpu or cuda", got=self.device,
+                                      do="Scores and psi are kept in float64, which mps lacks."))  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -85,10 +85,10 @@ def stack(trees: Sequence[T]) -> T:
     return tree_map(pile, *trees)
 
 
-def to_rows(tree: T, rows: int) -> T:
-    """The same tree in each of `rows` rows."""
+def to_rows(tree: T, rows: int, device: str = "cpu") -> T:
+    """The same tree in each of `rows` rows, on `device`."""
 
     def repeat(leaf: Tensor) -> Tensor:
-        return leaf.detach().expand(rows, *leaf.shape).clone()
+        return leaf.detach().to(device).expand(rows, *leaf.shape).clone()
 
     return tree_map(repeat, tree)

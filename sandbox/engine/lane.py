@@ -80,7 +80,7 @@ class Lanes:
                 found = [vmap(tempered)(state.task, *seen, temperature) for seen in given]
                 return torch.cat(found, dim=1).double().mean(dim=1)
 
-            temperature = fit_temperature(loss, given[0][0].shape[0])
+            temperature = fit_temperature(loss, given[0][0].shape[0], device=world.device)
         seen = (
             given[1] if split == "gate" and not torch.is_grad_enabled() else self._predict(world, state, split, stream)
         )
@@ -111,10 +111,7 @@ def noise_block(world: World, state: State, stream: str, name: str, steps: int) 
         raise ConfigError(explain(expected=f"a split of {name_of(world.task)}", got=f"'{name}'",
                                   do=did_you_mean(name, world.task.noise)))  # fmt: skip
     shape = (world.tasks, world.task.noise[name])
-    found = block(state.seed, f"{stream}/{name}", state.t, steps, shape).flatten(1, 2)
-    if world.device.startswith("mps"):
-        found = found.float()  # it has no float64
-    return found.to(world.device)
+    return block(state.seed, f"{stream}/{name}", state.t, steps, shape).flatten(1, 2).to(world.device)
 
 
 def phi_by_lane(world: World, state: State) -> Params:

@@ -107,8 +107,8 @@ def _call(who: str, promise: str, method: Callable[..., Any], *handed: Any) -> A
 
 def _generators() -> tuple[object, ...]:
     """Where the global generators stand."""
-    name, key, at, *_ = np.random.get_state()
-    return torch.get_rng_state().numpy().tobytes(), random.getstate(), name, key.tobytes(), at
+    numpy = np.random.get_state(legacy=False)["state"]
+    return torch.get_rng_state().numpy().tobytes(), random.getstate(), numpy["key"].tobytes(), numpy["pos"]
 
 
 def _kind(tree: Any) -> Any:

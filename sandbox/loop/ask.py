@@ -54,11 +54,21 @@ def _answers(turn: Turn, questions: list[Question]) -> list[Answer]:
     missing = [question for question, answer in known.items() if answer is None]
     if missing:
         if journal.sealed:
-            raise LineageError(explain(expected=f"an answer in the journal to {missing[0]}", got="none",
-                                       do="A replay asks nobody: the journal was changed, or belongs to another run."))  # fmt: skip
+            raise LineageError(
+                explain(
+                    expected=f"an answer in the journal to {missing[0]}",
+                    got="none",
+                    do="A replay asks nobody: the journal was changed, or belongs to another run.",
+                )
+            )
         if not isinstance(source, Consults):
-            raise ConfigError(explain(expected="a meta-learner with `consult`, since `needs.answers` is set",
-                                      got=type(source).__name__, do="Give it consult(question, psi, seen)."))  # fmt: skip
+            raise ConfigError(
+                explain(
+                    expected="a meta-learner with `consult`, since `needs.answers` is set",
+                    got=type(source).__name__,
+                    do="Give it consult(question, psi, seen).",
+                )
+            )
         psi, seen = _handed(turn), vars(_seen(turn))
         fresh: dict[Question, Answer] = {}
         for row, question in enumerate(questions):

@@ -52,8 +52,13 @@ def _grads(needs: Needs) -> None:
             expected="one hypergradient an objective and path, over one inner step or more", got=f"{grads}",
             do="Name each once in `needs.grads`, with `last` 1 or more, or None for all."))  # fmt: skip
     if any(grad.over == "life" for grad in grads) and (needs.adjoint.truncate or needs.adjoint.checkpoint):
-        raise ConfigError(explain(expected="a full or first-order adjoint for hypergradients over a whole life",
-                                  got=f"{needs.adjoint}", do="Score the end, or leave truncate and checkpoint at 0."))  # fmt: skip
+        raise ConfigError(
+            explain(
+                expected="a full or first-order adjoint for hypergradients over a whole life",
+                got=f"{needs.adjoint}",
+                do="Score the end, or leave truncate and checkpoint at 0.",
+            )
+        )
 
 
 def _reach(n: int, level: Level, needs: Needs) -> None:
@@ -69,8 +74,13 @@ def _reach(n: int, level: Level, needs: Needs) -> None:
     seen = [*needs.reads, *(grad.path for grad in needs.grads), *(level.reads or ())]
     hidden = [path for path in seen if not covers(below, path)]
     if hidden:
-        raise ConfigError(explain(expected=f"a level {n} that reads what lies below it: {below}", got=f"{hidden}",
-                                  do="A task holds the gate's data, and a gate its own memory: neither is served."))  # fmt: skip
+        raise ConfigError(
+            explain(
+                expected=f"a level {n} that reads what lies below it: {below}",
+                got=f"{hidden}",
+                do="A task holds the gate's data, and a gate its own memory: neither is served.",
+            )
+        )
 
 
 def _within(asked: Iterable[str], limit: tuple[str, ...] | None, name: str, verb: str) -> None:

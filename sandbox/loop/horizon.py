@@ -45,7 +45,7 @@ def memories(loop: LoopView, state: State, most: int) -> State:
         if isinstance(level.meta_learner, Remembers):
             rows = state.seeds * (loop.world.tasks if asks_lanes(loop.world, level.needs) else 1)
             psi = {name: leaf[0] for name, leaf in state.meta[str(n)].items()}
-            born[str(n)] = to_rows(level.meta_learner.memory(psi), rows)
+            born[str(n)] = to_rows(level.meta_learner.memory(psi), rows, loop.world.device)
     return replace(state, memory=born)
 
 

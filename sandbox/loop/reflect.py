@@ -107,13 +107,13 @@ class Loop:
         """The state with psi of level `n` and the memories of its gates."""
         level, world = self.levels[n - 1], self.world
         for name, gate in gates_of(level, n).items():
-            state = replace(state, gate={**state.gate, name: to_rows(gate.init(), state.seeds)})
+            state = replace(state, gate={**state.gate, name: to_rows(gate.init(), state.seeds, world.device)})
         edits, own = level.needs.edits, f"meta/{n}"
         below = expand(state, [path for path in edits if not covers([own, f"memory/{n}"], path)])
         psi = level.meta_learner.init({path: leaves(state, path)[path][0] for path in below})
         by_lane = asks_lanes(world, level.needs) and not isinstance(level.meta_learner, Remembers)
         rows = state.seeds * (world.tasks if by_lane or covers(world.per_lane, own) else 1)
-        state = replace(state, meta={**state.meta, str(n): to_rows(psi, rows)})
+        state = replace(state, meta={**state.meta, str(n): to_rows(psi, rows, world.device)})
         expand(state, [path for path in edits if not covers([f"memory/{n}"], path)])
         return state
 

@@ -46,8 +46,13 @@ class Reflector:
 
     def __post_init__(self) -> None:
         if self.units < 1 or not self.edits:
-            raise ConfigError(explain(expected="meta_learner.units of 1 or more, and a number to edit",
-                                      got=f"{self.units} units, edits {list(self.edits)}", do="Usual: 16."))  # fmt: skip
+            raise ConfigError(
+                explain(
+                    expected="meta_learner.units of 1 or more, and a number to edit",
+                    got=f"{self.units} units, edits {list(self.edits)}",
+                    do="Usual: 16.",
+                )
+            )
 
     @property
     def needs(self) -> Needs:

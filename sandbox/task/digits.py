@@ -9,18 +9,19 @@ import torch
 from torch import Tensor
 
 IMAGES, CLASSES, PIXELS = 1797, 10, 64
+CPU = torch.device("cpu")
 
 
 @cache
-def images(dtype: str) -> Tensor:
+def images(dtype: str, device: torch.device = CPU) -> Tensor:
     """[1797, 64] in 0 … 1."""
-    return torch.as_tensor(_load()[0] / 16, dtype=getattr(torch, dtype))
+    return torch.as_tensor(_load()[0] / 16, dtype=getattr(torch, dtype)).to(device)
 
 
 @cache
-def classes() -> Tensor:
+def classes(device: torch.device = CPU) -> Tensor:
     """[1797] true classes, int64."""
-    return torch.as_tensor(_load()[1], dtype=torch.int64)
+    return torch.as_tensor(_load()[1], dtype=torch.int64).to(device)
 
 
 @cache

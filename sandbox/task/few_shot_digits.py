@@ -75,9 +75,9 @@ class FewShotDigits:
 
     def draw(self, noise: Tensor, *, held_out: bool) -> Params:
         """{split: [n] images, class by class}; no image is in two splits."""
-        family = torch.tensor(self.family(held_out))
+        family = torch.tensor(self.family(held_out), device=noise.device)
         choice, order = noise.split([CLASSES, self.ways * LARGEST])
-        members = self.by_class[family[choice[: len(family)].argsort()[: self.ways]]]
+        members = self.by_class.to(noise.device)[family[choice[: len(family)].argsort()[: self.ways]]]
         # Noise is below 1, so what is no image comes last.
         shuffled = members.gather(1, (order.reshape(self.ways, LARGEST) + (members < 0)).argsort(dim=1))
         sizes = [self.shots, self.queries, self.queries, self.queries]
@@ -86,8 +86,10 @@ class FewShotDigits:
 
     def sample(self, task: Params, params: Params, noise: Tensor, split: Split) -> Batch:
         """{"x": [n, 64], "y": [n] labels 0 … ways - 1}: all images of the split."""
-        y = torch.arange(self.ways).repeat_interleave(self.shots if split == "train" else self.queries)
-        return {"x": images(self.dtype)[task[split]], "y": y}
+        y = torch.arange(self.ways, device=noise.device).repeat_interleave(
+            self.shots if split == "train" else self.queries
+        )
+        return {"x": images(self.dtype, noise.device)[task[split]], "y": y}
 
     def objective(self, task: Params, prediction: Tensor, batch: Batch) -> Tensor:
         return cross_entropy(prediction, batch["y"])

@@ -59,8 +59,8 @@ class NoisyDigits:
     def draw(self, noise: Tensor, *, held_out: bool) -> Params:
         """{"order": [1797] images in split order, "given": [1797] labels by image, "rate": scalar}."""
         split, flip, label, rate = noise.split([IMAGES, IMAGES, IMAGES, 1])
-        rate = torch.tensor(self.rates, dtype=noise.dtype)[index(rate[0], len(self.rates))]
-        given = torch.where(flip < rate, index(label, CLASSES), classes())
+        rate = torch.tensor(self.rates, dtype=noise.dtype, device=noise.device)[index(rate[0], len(self.rates))]
+        given = torch.where(flip < rate, index(label, CLASSES), classes(noise.device))
         return {"order": split.argsort(), "given": given, "rate": rate}
 
     def sample(self, task: Params, params: Params, noise: Tensor, split: Split) -> Batch:
@@ -71,7 +71,7 @@ class NoisyDigits:
         image = task["order"][bounds[part] : bounds[part + 1]]
         if split == "train":
             image = image[index(noise, self.train)]
-        return {"x": images(self.dtype)[image], "y": task["given"][image], "image": image}
+        return {"x": images(self.dtype, image.device)[image], "y": task["given"][image], "image": image}
 
     def objective(self, task: Params, prediction: Tensor, batch: Batch) -> Tensor:
         return cross_entropy(prediction, batch["y"])
@@ -80,4 +80,4 @@ class NoisyDigits:
         return prediction / temperature
 
     def human(self, task: Params, prediction: Tensor, batch: Batch) -> Tensor:
-        return (prediction.argmax(dim=-1) == classes()[batch["image"]]).to(prediction.dtype)
+        return (prediction.argmax(dim=-1) == classes(prediction.device)[batch["image"]]).to(prediction.dtype)

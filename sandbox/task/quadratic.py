@@ -48,8 +48,8 @@ class Quadratic:
 
     def sample(self, task: Params, params: Params, noise: Tensor, split: Split) -> Batch:
         """{"x": [1, 1]}."""
-        return {"x": torch.ones(1, 1, dtype=getattr(torch, self.dtype))}
+        return {"x": torch.ones(1, 1, dtype=getattr(torch, self.dtype), device=noise.device)}
 
     def objective(self, task: Params, prediction: Tensor, batch: Batch) -> Tensor:
-        curvature = torch.tensor(self.curvature, dtype=prediction.dtype)
+        curvature = torch.tensor(self.curvature, dtype=prediction.dtype, device=prediction.device)
         return 0.5 * (curvature * (prediction - task["target"]).square()).sum(dim=-1)

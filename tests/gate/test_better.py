@@ -22,4 +22,4 @@ def test_it_compares_the_means_of_one_trial(candidate: list[list[float]], accept
 def test_it_takes_one_trial_and_scores_as_told() -> None:
     assert Better().trials == 1
     assert Better().score == Score("process")
-    assert Better(score=Score("calibrated")).score == "calibrated"
+    assert Better(score=Score("calibrated")).score == Score("calibrated")
