@@ -15,7 +15,6 @@ from torch import Tensor
 
 from sandbox.core.adjoint import Adjoint as Adjoint  # an author's page: import from here
 from sandbox.core.edit import Edit
-from sandbox.core.error import ConfigError, explain
 from sandbox.core.journal import Answer, Question
 from sandbox.core.needs import Grad as Grad
 from sandbox.core.needs import Heard as Heard
@@ -95,8 +94,8 @@ class Model(Protocol):
 
 @dataclass(frozen=True)
 class Reach:
-    """All that a rule can reach: no way from here to H, to a gate's data or to an audit's. `predict(params, x)` is the
-    model; `objective(prediction, batch)` is P, one number an example [n]."""
+    """All that a rule can reach: no way from here to H, to a gate's data or to an audit's. `predict(params, x)`;
+    `objective(prediction, batch)` is P, one number an example [n]."""
 
     predict: Callable[[Params, Tensor], Tensor]
     objective: Callable[[Tensor, Batch], Tensor]
@@ -128,14 +127,11 @@ class Rule(Protocol):
 
 @runtime_checkable
 class Static(Protocol):
-    """A rule of which some leaves of phi are whole numbers that shape its computation, such as a program. Lives with
-    the same static leaves run as one group, and the rule is handed these leaves as plain tensors that Python may
-    branch on."""
+    """A rule of which some leaves of phi are whole numbers that shape its computation, such as a program: `static`
+    names them. Lives with the same ones run as one group, and see them as plain tensors that Python may branch on."""
 
     @property
-    def static(self) -> tuple[str, ...]:
-        """Names of leaves of phi; each has an integer dtype."""
-        ...
+    def static(self) -> tuple[str, ...]: ...
 
 
 @runtime_checkable
@@ -187,8 +183,8 @@ class Varies(Protocol):
 class Remembers(Protocol):
     """A meta-learner with a memory that is reborn with every life, where psi outlives them all.
 
-    `ask` is handed psi and memory as one dict and returns them as one. Where several lives share psi (one row a seed,
-    asked life by life), a life may change its memory alone, and returns the leaves of psi as they came.
+    `ask` is handed psi and memory as one dict and returns them as one. Where several lives share psi, a life may change
+    its memory alone, and returns the leaves of psi as they came.
     """
 
     def memory(self, psi: Params) -> Params:
@@ -210,7 +206,7 @@ class Follows(Protocol):
     """A meta-learner that lives by another run. Whoever builds the run performs that one first where it is missing."""
 
     def origin(self, config: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The configuration of the run that it lives by, from that of the run that it lives in."""
+        """The configuration of that run, from its own."""
         ...
 
     def follow(self, course: Mapping[str, Tensor], seeds: Sequence[int]) -> MetaLearner:
@@ -251,19 +247,14 @@ class World:
     per_lane: frozenset[str] = frozenset({"params", "slots", "task"})
     device: str = "cpu"
 
-    def __post_init__(self) -> None:
-        if self.device.split(":")[0] not in ("cpu", "cuda"):
-            raise ConfigError(explain(expected="device cpu or cuda", got=self.device,
-                                      do="Scores and psi are kept in float64, which mps lacks."))  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Level:
     """One depth of reflection. Level 1 lives `horizon` inner steps a reflective step; level n lives `horizon`
-    reflective steps of level n - 1. `allow` defaults to what the meta-learner asks to edit, `reads` to what it asks to
-    read; where they are given, it may ask for no more. `anchor` is a frozen second gate whose verdict on the same
-    scores is logged and never acts. `faults`: a malformed edit or an exception in `ask` ends the run ("stop") or is
-    refused. `needs` is what the meta-learner declared when the level was built: later declarations don't count."""
+    reflective steps of level n - 1. `allow` and `reads` default to what the meta-learner asks to edit and read; where
+    given, it may ask for no more. `anchor` is a frozen second gate whose verdict on the same scores is logged and never
+    acts. `faults`: a malformed edit or an exception in `ask` ends the run ("stop") or is refused. `needs` is what the
+    meta-learner declared when the level was built: later declarations don't count."""
 
     meta_learner: MetaLearner
     gate: Gate
@@ -283,8 +274,7 @@ class Engine(Protocol):
     """How a lifetime is unrolled, differentiated and scored. All that loop and meters use of it."""
 
     def rehearse(self, world: World, state: State) -> None:
-        """Every author's method once, before the first step; raises `ConfigError` that names the one that broke its
-        contract, and how."""
+        """Every author's method once, before the first step; raises `ContractError` where one breaks its contract."""
         ...
 
     def draw(self, world: World, state: State, stream: str, *, held_out: bool = False) -> State:

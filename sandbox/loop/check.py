@@ -28,6 +28,13 @@ def placed(world: World, n: int, level: Level) -> Level:
     return found
 
 
+def runnable(world: World) -> None:
+    """Raises `ConfigError` for a device on which a world can't run."""
+    if world.device.split(":")[0] not in ("cpu", "cuda"):
+        raise ConfigError(explain(expected="device cpu or cuda", got=world.device,
+                                  do="Scores and psi are kept in float64, which mps lacks."))  # fmt: skip
+
+
 def _absolute(needs: Needs, n: int) -> Needs:
     return replace(
         needs,

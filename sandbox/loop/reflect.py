@@ -18,7 +18,7 @@ from sandbox.core.state import State, leaves, map_state
 from sandbox.core.tree import stack, to_rows
 from sandbox.core.watch import Meter
 from sandbox.loop.ask import ask, consult, tell
-from sandbox.loop.check import placed
+from sandbox.loop.check import placed, runnable
 from sandbox.loop.describe import describe, due, fingerprinted
 from sandbox.loop.horizon import live, memories, phi_of
 from sandbox.loop.judge import attempt, commit, gates_of, judge
@@ -43,6 +43,7 @@ class Loop:
     probing: bool = False
 
     def __post_init__(self) -> None:
+        runnable(self.world)
         levels = tuple(placed(self.world, n, level) for n, level in enumerate(self.levels, start=1))
         object.__setattr__(self, "levels", levels)
 

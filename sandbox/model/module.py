@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -40,14 +39,8 @@ class Module:
         return {name: weight.detach().clone() for name, weight in self._fresh(rng).named_parameters()}
 
     def apply(self, params: Params, x: Tensor) -> Tensor:
-        if not self._attends:
-            return functional_call(self.template, params, (x,))
         with sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no second derivative
             return functional_call(self.template, params, (x,))
-
-    @cached_property
-    def _attends(self) -> bool:
-        return any(isinstance(part, nn.MultiheadAttention) for part in self.template.modules())
 
     def _fresh(self, rng: int) -> nn.Module:
         with torch.random.fork_rng(devices=[]):

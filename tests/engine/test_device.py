@@ -64,4 +64,4 @@ def test_a_life_stays_on_its_device(task: Any, rule: Any, adjoint: Adjoint | Non
 
 def test_a_device_without_float64_is_refused() -> None:
     with pytest.raises(ConfigError, match="device cpu or cuda; got mps"):
-        World(Sinusoid(), Module(partial(MLP, 1, 1)), SGD(), device="mps")
+        Loop(World(Sinusoid(), Module(partial(MLP, 1, 1)), SGD(), device="mps"), Functional(), ())

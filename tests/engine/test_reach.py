@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -132,3 +133,31 @@ def test_an_optimizer_lives_one_unroll_from_each_birth(begin) -> None:
         engine.unroll(world, lived, 1, "life", None)
     again, _ = engine.unroll(world, engine.born(world, lived), 3, "life", None)
     assert again.t == 6
+
+
+class Attentive(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lift = nn.Linear(1, 12, dtype=torch.float64)
+        self.says = nn.Linear(4, 1, dtype=torch.float64)
+
+    def forward(self, x: Tensor) -> Tensor:
+        query, key, value = self.lift(x)[None].chunk(3, dim=-1)
+        return self.says(nn.functional.scaled_dot_product_attention(query, key, value)[0])
+
+
+@pytest.mark.parametrize("engine", [Functional(), Higher()], ids=["functional", "higher"])
+def test_attention_has_its_second_derivative(engine: Engine, begin) -> None:
+    """The hypergradient of lr through three steps is the slope by central differences."""
+    world = World(SINUSOID, Module(Attentive), SGD(lr=0.05))
+    state = begin(world, [0])
+
+    def outcome(lr: Tensor, adjoint: object) -> Tensor:
+        lived, _ = engine.unroll(world, replace(state, rule={"lr": lr}), 3, "life", adjoint)  # type: ignore[arg-type]
+        return engine.scores(world, lived, "practice", "life").mean()
+
+    at = torch.tensor([0.05], dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(outcome(at, FULL), at)
+    with torch.no_grad():
+        up, down = (outcome(torch.tensor([0.05 + h], dtype=torch.float64), None) for h in (1e-6, -1e-6))
+    assert float(slope) == pytest.approx(float((up - down) / 2e-6), rel=1e-5)

@@ -72,6 +72,15 @@ def test_the_teacher_follows_the_moved_weights() -> None:
     assert float(slots["age"]) == 1
 
 
+def test_q_never_falls_below_a_hundredth() -> None:
+    """At q = 0 the loss would be 0 / 0; q is read as max(.01, s)."""
+    assert float(SelfDistillation(q=0.0).readable(SelfDistillation(q=0.0).init(PARAMS))["q"]) == 0.01
+    none, least = (loss(SelfDistillation(trust=0, q=q)) for q in (0.0, 0.01))
+    assert float(none) == pytest.approx(float(least), rel=1e-12)
+    lower = SelfDistillation(trust=0).init(PARAMS) | {"q": torch.tensor(-6.0, dtype=torch.float64)}
+    assert float(SelfDistillation().readable(lower)["q"]) == 0.01  # sigmoid(-6) is .0025
+
+
 @pytest.mark.parametrize(("field", "value"), [("lr", 2.0), ("trust", -0.1), ("q", 1.1), ("scale", 0.0)])
 def test_a_start_out_of_range_is_refused(field: str, value: float) -> None:
     with pytest.raises(ConfigError, match=f"rule.{field}"):
