@@ -52,10 +52,10 @@ class PairedT:
         gain = incumbent.double() - candidate.double()
         units = gain.mean(dim=1) if self.unit == "trial" else gain.flatten()
         asked = memory["asked"] + 1
-        level = self.alpha_at(int(asked))
+        alpha = self.alpha_at(int(asked))
         t, p = paired_t(units)
-        why = f"t {t:.2f}, p {p:.2g} against {level:.2g}, over {len(units)} {self.unit}s"
-        return p < level, why, {"asked": asked}
+        why = f"t {t:.2f}, p {p:.2g} against {alpha:.2g}, over {len(units)} {self.unit}s"
+        return p < alpha, why, {"asked": asked}
 
     def alpha_at(self, k: int) -> float:
         """The level at which the k-th edit is tested, from 1."""

@@ -174,7 +174,7 @@ def remember(turn: Turn, after: Params, method: str) -> dict[str, Params]:
         raise EditError(explain(expected=f"psi with {_kinds(old)} from {method}", got=f"{_kinds(new)}",
                                 do=f"`{method}` returns the psi of `init`, updated."))  # fmt: skip
     kept: dict[str, Params] = {}
-    for path in _own(turn):
+    for path in _places(turn):
         mine = {name: after[name] for name in _subtree(turn, path)}
         if not mine or _shared(turn, path):
             continue
@@ -183,7 +183,7 @@ def remember(turn: Turn, after: Params, method: str) -> dict[str, Params]:
     return kept
 
 
-def _own(turn: Turn) -> list[str]:
+def _places(turn: Turn) -> list[str]:
     """Where the state holds what this level's meta-learner knows."""
     return [f"{slot}/{turn.n}" for slot in ("meta", "memory") if str(turn.n) in getattr(turn.state, slot)]
 
@@ -200,7 +200,7 @@ def _shared(turn: Turn, path: str) -> bool:
 
 def _handed(turn: Turn) -> Params:
     """psi and memory as one dict, a clone of a row for each that is asked."""
-    return {name: per_row(turn, leaf).clone() for path in _own(turn) for name, leaf in _subtree(turn, path).items()}
+    return {name: per_row(turn, leaf).clone() for path in _places(turn) for name, leaf in _subtree(turn, path).items()}
 
 
 def _keeps_shared(turn: Turn, psi: Params, after: object) -> None:
@@ -259,5 +259,5 @@ def _row(tree: T, r: int) -> T:
 
 
 def _seen(turn: Turn) -> Seen:
-    assert turn.seen is not None, "the phase `live` comes first"
+    assert turn.seen is not None, "the phase `observe` comes first"
     return turn.seen

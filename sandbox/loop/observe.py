@@ -21,16 +21,16 @@ from sandbox.loop.lived import Wanted
 from sandbox.loop.turn import Turn, off_tape
 
 
-def live(turn: Turn) -> Turn:
+def observe(turn: Turn) -> Turn:
     """The turn after its horizon, with what is seen of it. Off the tape again unless a level above needs it."""
     needs, watched = turn.needs, _watched(turn.state, turn.needs, nested=turn.above is not None)
-    own_tape = needs.adjoint if needs.grads else None
+    needed = needs.adjoint if needs.grads else None
     lived = turn.loop.live(
         turn.n, replace(turn.standing, state=put(turn.state, watched)), turn.step, turn.stream,
-        widest(turn.above, own_tape), turn.mode, held_out=turn.held_out, wanted=_wanted(turn),
+        widest(turn.above, needed), turn.mode, held_out=turn.held_out, wanted=_wanted(turn),
     )  # fmt: skip
     turn = replace(turn, standing=lived.standing, own=lived.own, records=lived.records)
-    seen = _observe(turn, lived.scores, watched)
+    seen = _seen(turn, lived.scores, watched)
     if turn.above is not None:
         return replace(turn, seen=seen)
     seen = Seen(**tree_map(Tensor.detach, vars(seen)))
@@ -82,7 +82,7 @@ def _wanted(turn: Turn) -> Wanted | None:
     return Wanted(tuple(Score("process", over) for over in overs), "practice", taped)
 
 
-def _observe(turn: Turn, scores: Mapping[Score, Tensor], watched: Mapping[str, Tensor]) -> Seen:
+def _seen(turn: Turn, scores: Mapping[Score, Tensor], watched: Mapping[str, Tensor]) -> Seen:
     """What `needs` names, a row for each that is asked."""
     world, needs, rows, state = turn.loop.world, turn.needs, turn.rows, turn.state
     by_lane = rows > state.seeds

@@ -23,8 +23,7 @@ from sandbox.loop.describe import describe, due, fingerprinted
 from sandbox.loop.horizon import live, memories, phi_of
 from sandbox.loop.judge import attempt, commit, gates_of, judge
 from sandbox.loop.lived import Lived, Mode, Wanted
-from sandbox.loop.observe import live as observed
-from sandbox.loop.observe import roll_back
+from sandbox.loop.observe import observe, roll_back
 from sandbox.loop.probe import LoopProbe
 from sandbox.loop.turn import Turn, asks_lanes, begin, off_tape
 from sandbox.loop.vary import vary
@@ -91,10 +90,11 @@ class Loop:
                 mode: Mode = "real", held_out: bool = False) -> Lived:  # fmt: skip
         """One reflective step of level `n`, on the tape of the level above if there is one (`adjoint`).
 
-        Live and observe, roll back what diverged, vary, consult, ask, try, judge, commit, tell, describe.
+        The phases, each a function of the turn: observe a horizon, roll back what diverged, vary, consult, ask,
+        attempt, judge, commit, tell; then the record of it.
         """
         turn = begin(self, n, standing, step, stream, adjoint, mode, held_out)
-        for phase in (observed, roll_back, vary, consult, ask):
+        for phase in (observe, roll_back, vary, consult, ask):
             turn = phase(turn)
         turn, candidate = attempt(turn)
         for phase in (lambda turn: judge(turn, candidate), commit, tell):

@@ -78,15 +78,15 @@ class Reflector:
     def ask(self, psi: Params, seen: Seen) -> tuple[Edit, Params]:
         paths = list(seen.visible)
         n, square = _surprise(torch.stack([seen.grad["process"][path].reshape(()) for path in paths]), psi)
-        level = torch.log(seen.process.detach().double().abs() + TINY).reshape(1)
-        features = torch.cat([n, psi["e"].detach(), *_shared(level, seen, psi)]).clamp(-BOUND, BOUND)
+        log_p = torch.log(seen.process.detach().double().abs() + TINY).reshape(1)
+        features = torch.cat([n, psi["e"].detach(), *_shared(log_p, seen, psi)]).clamp(-BOUND, BOUND)
         h = torch.tanh(psi["A"] @ features + psi["W"] @ psi["h"] + psi["b"])
         e = -self.hand * torch.tanh(self.kappa * n) + RESIDUAL * torch.tanh(psi["O"] @ h + psi["c"])
         first = psi["age"] == 0
         remembered = {
             "h": h, "e": e, "square": square, "age": psi["age"] + 1,
-            "fast": torch.where(first, level, FAST * psi["fast"] + (1 - FAST) * level),
-            "slow": torch.where(first, level, SLOW * psi["slow"] + (1 - SLOW) * level),
+            "fast": torch.where(first, log_p, FAST * psi["fast"] + (1 - FAST) * log_p),
+            "slow": torch.where(first, log_p, SLOW * psi["slow"] + (1 - SLOW) * log_p),
         }  # fmt: skip
         values = {path: self._moved(seen.visible[path], step) for path, step in zip(paths, e, strict=True)}
         return Edit(values, note="by its own trace"), {**psi, **remembered}
@@ -103,9 +103,9 @@ def _surprise(grads: Tensor, psi: Params) -> tuple[Tensor, Tensor]:
     return g.sign() * torch.log1p(ratio), RMS * before + (1 - RMS) * g.square()
 
 
-def _shared(level: Tensor, seen: Seen, psi: Params) -> list[Tensor]:
+def _shared(log_p: Tensor, seen: Seen, psi: Params) -> list[Tensor]:
     """The features of all, [1] each."""
     own = torch.log(seen.own.detach().double().abs() + TINY)
     first = psi["age"] == 0
-    over_fast, over_slow = (torch.where(first, 0.0, level - psi[name].detach()) for name in ("fast", "slow"))
-    return [over_fast, over_slow, (own[-1] - own[0]).reshape(1), level - own[-1]]
+    over_fast, over_slow = (torch.where(first, 0.0, log_p - psi[name].detach()) for name in ("fast", "slow"))
+    return [over_fast, over_slow, (own[-1] - own[0]).reshape(1), log_p - own[-1]]
