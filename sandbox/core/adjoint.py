@@ -32,8 +32,9 @@ FULL = Adjoint()
 
 
 def widest(above: Adjoint | None, own: Adjoint | None) -> Adjoint | None:
-    """The tape that serves both: what either of the two may not lose is recorded."""
+    """The tape that serves both: what either of the two may not lose is recorded. What two levels differentiate is kept
+    whole, for a checkpoint has no second derivative."""
     if above is None or own is None:
         return above or own
     cut = 0 if 0 in (above.truncate, own.truncate) else max(above.truncate, own.truncate)
-    return Adjoint(above.first_order and own.first_order, cut, max(above.checkpoint, own.checkpoint))
+    return Adjoint(above.first_order and own.first_order, cut)

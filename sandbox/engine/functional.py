@@ -13,7 +13,6 @@ from functools import partial
 import torch
 from torch import Tensor
 from torch.func import vmap
-from torch.utils.checkpoint import checkpoint, set_checkpoint_early_stop
 
 from sandbox.core.adjoint import Adjoint
 from sandbox.core.contract import contract
@@ -33,6 +32,7 @@ from sandbox.engine.lane import (
     view,
 )
 from sandbox.engine.rehearse import rehearse
+from sandbox.engine.relive import Stretch, relive
 
 LANES = Lanes(over=vmap)
 BLOCK = 64  # inner steps whose noise is drawn at once
@@ -53,19 +53,18 @@ class Functional:
     ) -> tuple[State, Tensor]:
         phi, own = phi_by_lane(world, state), list[Tensor]()
         left = steps
-        for noise in _segments(world, state, stream, steps, adjoint):
-            live = partial(_segment, world, state, noise, adjoint, left, left == steps)
+        for noise in _stretches(world, state, stream, steps, adjoint):
+            live = partial(_live, world, state, noise, adjoint, left, left == steps)
             if adjoint is not None and adjoint.checkpoint:
-                with set_checkpoint_early_stop(False):  # it stops by an exception, which an author's guard would tell
-                    params, slots, losses = checkpoint(live, phi, state.params, state.slots, use_reentrant=False)  # type: ignore[misc]
+                params, slots, losses = relive(live, phi, state.params, state.slots)
             else:
-                params, slots, losses = live(phi, state.params, state.slots)
+                params, slots, losses = live(phi, state.params, state.slots, True)
             state, left = replace(state, params=params, slots=slots, t=state.t + len(noise)), left - len(noise)
             own.append(losses)
         return state, torch.cat(own)
 
 
-def _segments(world: World, state: State, stream: str, steps: int, adjoint: Adjoint | None) -> Iterator[Tensor]:
+def _stretches(world: World, state: State, stream: str, steps: int, adjoint: Adjoint | None) -> Iterator[Tensor]:
     """The noise [k, L, size] of one stretch of inner steps after the other."""
     size = adjoint.checkpoint if adjoint is not None and adjoint.checkpoint else BLOCK
     for first in range(0, steps, size):
@@ -73,12 +72,13 @@ def _segments(world: World, state: State, stream: str, steps: int, adjoint: Adjo
         yield noise_block(world, at, stream, "train", min(size, steps - first))
 
 
-def _segment(
+def _live(
     world: World, state: State, noise: Tensor, adjoint: Adjoint | None, left: int, begins: bool, phi: Params,
-    params: Params, slots: Params,
-) -> tuple[Params, Params, Tensor]:  # fmt: skip
+    params: Params, slots: Params, taped: bool,
+) -> Stretch:  # fmt: skip
     """Weights, slots and own losses [k, L] after an inner step for each row of `noise` [k, L, size], with `left` inner
-    steps to go to the end of the horizon, which `begins` here or not."""
+    steps to go to the end of the horizon, which `begins` here or not; on the tape of `adjoint` if `taped`."""
+    adjoint = adjoint if taped else None
 
     def loss(phi: Params, params: Params, slots: Params, task: Params, u: Tensor) -> Tensor:
         batch = world.task.sample(task, params, u, "train")

@@ -47,6 +47,28 @@ def test_a_checkpointed_tape_gives_the_same_derivative(rule: Rule, every: int, m
             torch.testing.assert_close(checkpointed[path], slope, rtol=1e-12, atol=1e-14)
 
 
+def test_a_checkpointed_tape_keeps_the_ends_of_its_stretches_alone(make, begin) -> None:
+    world = make(SGD(lr=0.1))
+    state = begin(world, [0])
+
+    def kept(adjoint: Adjoint, steps: int) -> int:
+        numbers: list[int] = []
+
+        def pack(tensor: Tensor) -> Tensor:
+            numbers.append(tensor.numel())
+            return tensor
+
+        at = {path: leaf.clone().requires_grad_() for path, leaf in leaves(state, "rule").items()}
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            Functional().unroll(world, Functional().born(world, put(state, at)), steps, "life", adjoint)
+        return sum(numbers)
+
+    whole, checkpointed = kept(FULL, 40), kept(Adjoint(checkpoint=10), 40)
+    weights = sum(leaf.numel() for leaf in state.params.values())
+    assert checkpointed <= 4 * (weights + 1)
+    assert whole > 10 * checkpointed
+
+
 @pytest.mark.parametrize("engine", [Functional(), Higher()], ids=["functional", "higher"])
 def test_a_truncated_tape_sees_the_last_steps_alone(engine: Engine, make, begin) -> None:
     """What it says of phi is the whole derivative of a life of the last steps that starts where the others ended."""
@@ -97,7 +119,8 @@ def test_two_tapes_record_what_either_may_not_lose() -> None:
     assert widest(FULL, first) == widest(first, FULL) == FULL
     assert widest(cut, Adjoint(truncate=5)) == Adjoint(truncate=5)
     assert widest(cut, FULL) == FULL
-    assert widest(FULL, kept) == kept
+    assert widest(None, kept) == kept
+    assert widest(FULL, kept) == FULL
 
 
 def test_a_truncation_below_zero_is_refused() -> None:
