@@ -42,9 +42,10 @@ class _Relive(torch.autograd.Function):
     def forward(ctx: Any, run: Callable[..., dict[str, Tensor]], names: tuple[str, ...], *leaves: Tensor) -> Any:
         ctx.run, ctx.names = run, names
         ctx.save_for_backward(*leaves)
-        ends = tuple(run(dict(zip(names, leaves, strict=True)), False).values())
+        ends = run(dict(zip(names, leaves, strict=True)), False).values()
+        ends = tuple(end.clone() for end in ends)  # an end may be one of the leaves
         ctx.mark_non_differentiable(*(end for end in ends if not end.is_floating_point()))
-        return tuple(end.clone() for end in ends)  # an end may be one of the leaves
+        return ends
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -53,9 +54,7 @@ class _Relive(torch.autograd.Function):
         leaves = [leaf.detach().requires_grad_(need) for leaf, need in zip(ctx.saved_tensors, wanted, strict=True)]
         with torch.enable_grad():
             ends = list(ctx.run(dict(zip(ctx.names, leaves, strict=True)), True).values())
-        pairs = [
-            (end, slope) for end, slope in zip(ends, slopes, strict=True) if slope is not None and end.requires_grad
-        ]
+        pairs = [(end, slope) for end, slope in zip(ends, slopes, strict=True) if end.requires_grad]
         at = [leaf for leaf, need in zip(leaves, wanted, strict=True) if need]
         outputs, seeds = [end for end, _ in pairs], [slope for _, slope in pairs]
         found = iter(torch.autograd.grad(outputs, at, seeds, allow_unused=True))
