@@ -19,6 +19,7 @@ from sandbox.core.contract import contract
 from sandbox.core.protocols import Params, World
 from sandbox.core.state import State
 from sandbox.core.tree import tree_map
+from sandbox.engine.batches import batches
 from sandbox.engine.lane import (
     ROW_BY_ROW,
     Lanes,
@@ -80,20 +81,20 @@ def _live(
     steps to go to the end of the horizon, which `begins` here or not; on the tape of `adjoint` if `taped`."""
     adjoint = adjoint if taped else None
 
-    def loss(phi: Params, params: Params, slots: Params, task: Params, u: Tensor) -> Tensor:
-        batch = world.task.sample(task, params, u, "train")
-        return world.rule.loss(phi, params, slots, batch, reach(world, task))
+    def loss(phi: Params, params: Params, slots: Params, task: Params, u: Tensor, batch: Params) -> Tensor:
+        found = batch or world.task.sample(task, params, u, "train")
+        return world.rule.loss(phi, params, slots, found, reach(world, task))
 
     rule, own = name_of(world.rule), list[Tensor]()
     losses_of, updates = by_static(world, vmap, loss), by_static(world, vmap, world.rule.update)
     state = replace(state, params=params, slots=slots)
-    for k, u in enumerate(noise):
+    for k, (u, batch) in enumerate(zip(noise, batches(world, state.task, noise), strict=True)):
         if (k or not begins) and cuts(adjoint, left - k):
             state = replace(state, params=tree_map(Tensor.detach, state.params),
                             slots=tree_map(Tensor.detach, state.slots))  # fmt: skip
         with torch.enable_grad():
             at = view(state.params, adjoint)
-            handed = (phi, at, state.slots, state.task, u)
+            handed = (phi, at, state.slots, state.task, u, batch)
             with contract(f"{rule}.loss", "a scalar, from a batch of the task", *handed, advice=ROW_BY_ROW):
                 losses = losses_of(*handed)
             grads = _gradient(losses.sum(), at, adjoint)

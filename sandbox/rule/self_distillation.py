@@ -74,7 +74,7 @@ class SelfDistillation:
 
     def loss(self, phi: Params, params: Params, slots: Params, batch: Batch, reach: Reach) -> Tensor:
         at = self.readable(phi)
-        trust = torch.where(slots["age"] < self.warm_up, 0.0, at["trust"])
+        trust = torch.where(slots["age"] < self.warm_up, 0.0, at["trust"]) if self.warm_up else at["trust"]
         teacher = {name: slots[f"teacher.{name}"] for name in params}
         # Classes come first: over a last dimension of few entries torch's softmax takes ten times as long.
         taught = torch.softmax(reach.predict(teacher, batch["x"]).mT, dim=0)
@@ -88,7 +88,7 @@ class SelfDistillation:
         lr = 0.02 ** (1 - torch.sigmoid(phi["lr"]))
         moved = {name: torch.addcmul(weight, grads[name], -lr) for name, weight in params.items()}
         rate = self.teacher_rate
-        teacher = {f"teacher.{name}": (1 - rate) * slots[f"teacher.{name}"] + rate * moved[name] for name in params}
+        teacher = {f"teacher.{name}": torch.lerp(slots[f"teacher.{name}"], moved[name], rate) for name in params}
         return moved, {"age": slots["age"] + 1, **teacher}
 
 

@@ -162,3 +162,14 @@ def test_a_life_goes_on_where_it_stopped_and_streams_differ(engine: Engine, begi
     torch.testing.assert_close(walked(engine, state, 2) + walked(engine, midway, 2), walked(engine, state, 4))
     assert not torch.allclose(walked(engine, state, 2), walked(engine, midway, 2))
     assert not torch.allclose(walked(engine, state, 2), walked(engine, state, 2, "trial"))
+
+
+def test_batches_of_several_steps_at_once_are_those_of_each_step(make, begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = make(SGD(lr=0.1), tasks=2)
+    state = begin(world, [0, 1])
+    at_once, own = Functional().unroll(world, state, 7, "life", None)
+    for few in (1, 3000):  # bytes that may wait: one step, and some
+        monkeypatch.setattr("sandbox.engine.batches.MOST", few)
+        again, its = Functional().unroll(world, state, 7, "life", None)
+        assert torch.equal(own, its)
+        assert all(torch.equal(leaf, lived(again)[path]) for path, leaf in lived(at_once).items())

@@ -1,0 +1,63 @@
+"""Training batches of several inner steps drawn at once, where the task does not look at the weights to draw them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from torch import Tensor
+from torch.func import vmap
+
+from sandbox.core.contract import contract
+from sandbox.core.protocols import Params, World
+from sandbox.engine.lane import name_of
+
+MOST = 1 << 25  # bytes of batches that wait for their step
+
+
+class _LooksAtWeights(Exception):
+    """The task draws its data by the weights: on-policy."""
+
+
+class _Hidden(Mapping[str, Tensor]):
+    """Weights that may not be looked at."""
+
+    def __getitem__(self, name: str) -> Tensor:
+        raise _LooksAtWeights
+
+    def __iter__(self) -> Iterator[str]:
+        raise _LooksAtWeights
+
+    def __len__(self) -> int:
+        raise _LooksAtWeights
+
+
+def batches(world: World, task: Params, noise: Tensor) -> Iterator[Params]:
+    """The batch [L, ...] of each inner step of `noise` [k, L, size]; empty where it has to be drawn at its step."""
+    first = _draw(world, task, noise[:1])
+    if not first:
+        yield from ({} for _ in noise)
+        return
+    yield _at(first, 0)
+    size = sum(leaf.numel() * leaf.element_size() for leaf in first.values())
+    few = max(1, MOST // max(1, size))
+    for start in range(1, len(noise), few):
+        some = noise[start : start + few]
+        drawn = _draw(world, task, some)
+        yield from (_at(drawn, k) for k in range(len(some)))
+
+
+def _draw(world: World, task: Params, noise: Tensor) -> Params:
+    """Batches [L, k, ...], or {} where the task looks at the weights."""
+
+    def sample(task: Params, u: Tensor) -> Params:
+        return dict(world.task.sample(task, _Hidden(), u, "train"))  # type: ignore[arg-type]
+
+    with contract(f"{name_of(world.task)}.sample", "a batch of the split 'train'", task, noise):
+        try:
+            return vmap(vmap(sample, in_dims=(None, 0)), in_dims=(0, 1))(task, noise)
+        except _LooksAtWeights:
+            return {}
+
+
+def _at(drawn: Params, k: int) -> Params:
+    return {name: leaf[:, k] for name, leaf in drawn.items()}
