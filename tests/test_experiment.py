@@ -109,10 +109,10 @@ def test_the_same_command_again_skips_what_is_finished(config, monkeypatch):
 
 def test_identity_is_what_a_run_is(config):
     name = experiment.identity(config())
-    cosmetic = ["label=x", "tracker.checkpoint.every=7"]
+    cosmetic = ["label=x", "tracker.checkpoint.every=7", "steps=11", "trust=[mine]", "force=true"]
     assert {experiment.identity(config(override)) for override in cosmetic} == {name}
     assert experiment.identity(config(runs="elsewhere") | {"tracker": {}}) == name
-    other = ["steps=11", "seed=1", "seeds=3", "rule.lr=0.02", "horizon=3", "gate.alpha=0.1", "meter=[]", "threads=2",
+    other = ["tasks=2", "seed=1", "seeds=3", "rule.lr=0.02", "horizon=3", "gate.alpha=0.1", "meter=[]", "threads=2",
              "meta_learner.lr=0.1", "lifetime=episodic", "faults=refuse", "task.shots=9"]  # fmt: skip
     assert len({name, *(experiment.identity(config(override)) for override in other)}) == len(other) + 1
 
