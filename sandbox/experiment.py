@@ -22,6 +22,7 @@ from sandbox.core.edit import expand
 from sandbox.core.error import ConfigError, LineageError, SandboxError, StaleError, did_you_mean, explain
 from sandbox.core.protocols import Model, Starts, Task, Tracker, World
 from sandbox.core.state import leaves
+from sandbox.fit import fit
 from sandbox.folder import Notes, claimed, code_of, folder_of, has_all, keep_aside, reached, resume, set_aside, status
 from sandbox.identity import COSMETIC, GROUPS, Config, built_of, chosen, identity, seeds_of, trusted
 from sandbox.loop import describe
@@ -107,20 +108,25 @@ def prepare(config: Config) -> Loop:
 # ---- runs -----------------------------------------------------------------------------------------------------------
 
 
-def perform(config: Config, overrides: Sequence[str] = (), *, tell: Callable[[str], None] = lambda word: None) -> Path:
+def perform(config: Config, overrides: Sequence[str] = (), *, tell: Callable[[str], None] = lambda word: None,
+            found: Callable[[Path], None] = lambda folder: None) -> Path:  # fmt: skip
     """Run a configuration, or continue it, or skip it where it is finished; returns its folder.
 
     A run of other code is not gone on with and not passed off: `StaleError`, unless it had failed, or `force` says to
-    run it anew. What a folder held is then kept aside in its `past`. `tell` is told what a user might not expect. A
-    second process that is asked for the same run waits for the first.
+    run it anew. What a folder held is then kept aside in its `past`. `tell` is told what a user might not expect, and
+    `found` the folder, once it holds nothing of other code. A second process that is asked for the same run waits for
+    the first.
     """
     folder = folder_of(config)
-    build_loop(config)  # a configuration that can't be built leaves no folder behind
+    loop = build_loop(config)  # a configuration that can't be built leaves no folder behind
+    if not (folder / lineage.LINEAGE).exists():
+        fit(config, loop, build_loop)
     made = {where: build(node, where, trust=trusted(config)) for where, node in chosen(config, "tracker")}
     # The lineage first: a run killed between two trackers must not have a checkpoint that its lineage never reached.
     starts = sorted(made.values(), key=lambda tracker: not isinstance(tracker, Jsonl))
     with claimed(folder):
         _settle(folder, config, tell)
+        found(folder)
         if has_all(folder, config["steps"]):
             if (step := reached(folder)) > config["steps"]:
                 tell(f"{folder.name}: asked for {config['steps']} steps; it has {step}, which are kept")

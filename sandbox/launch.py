@@ -141,7 +141,7 @@ _know_label()
 @hydra.main(**BASE, config_path="pkg://sandbox.conf", config_name="config")
 def _job(config: DictConfig) -> None:
     """One job, in whatever process the launcher gives it."""
-    from sandbox.experiment import folder_of, perform, trusted
+    from sandbox.experiment import perform, trusted
 
     _know_label()  # in a worker too
     job, words = HydraConfig.get().job, list(HydraConfig.get().overrides.task)
@@ -154,12 +154,13 @@ def _job(config: DictConfig) -> None:
     def tell(word: str) -> None:
         _register(manifest, {"job": entry["job"], "told": word})
 
+    def found(folder: Path) -> None:
+        _register(manifest, entry | {"folder": str(folder)})
+
     try:
         with ended_as_interrupted():
             run["trust"] = [*trusted(run), *targets_in(_places())]  # who names a folder names what is in it
-            folder = folder_of(run)
-            _register(manifest, entry | {"folder": str(folder)})
-            perform(run, as_typed(words), tell=tell)
+            perform(run, as_typed(words), tell=tell, found=found)
     except SandboxError as error:
         _register(manifest, entry | {"error": str(error)})
 

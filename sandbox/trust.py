@@ -73,6 +73,9 @@ def members(seam: type) -> list[str]:
 
 
 def _allow(module: str, path: str, where: str, trust: Sequence[str]) -> None:
+    if module.partition(".")[0] in sys.stdlib_module_names:
+        raise ConfigError(explain(expected=f"a component at {where}._target_", got=f"'{path}', which is Python's own",
+                                  do="No module of Python's own holds one, whatever is trusted."))  # fmt: skip
     known = ["sandbox", *plugins(), *trust, *(["torch.nn"] if _group(where) == "model" else [])]
     if module and not _within(module, known):
         root = module.partition(".")[0]

@@ -69,7 +69,11 @@ def test_what_is_given_fills_in_where_the_class_has_it_and_the_node_does_not():
         ({"_target_": "sandbox.gate.paired_t.PairdT"}, r"an importable class at x\._target_; got .*PairdT"),
         ({"_target_": "no.such.Thing"}, r"an importable class at x\._target_; got 'no\.such\.Thing'\. No package 'no'"),
         ({"_target_": "Thing"}, r"an importable class at x\._target_"),
-        ({"_target_": "os.system"}, r"a class of sandbox, .* at x\._target_; got 'os\.system'\. .*'trust=\[os\]'"),
+        ({"_target_": "os.system"}, r"a component at x\._target_; got 'os\.system', which is Python's own"),
+        (
+            {"_target_": "numpy.ndarray"},
+            r"a class of sandbox, .* at x\._target_; got 'numpy\.ndarray'\. .*'trust=\[numpy\]'",
+        ),
         ({"_target_": "sandbox.config.build"}, r"a class at x\._target_; got 'sandbox\.config\.build', a function"),
         ({"_target_": PAIRED_T, "trials": 1}, r"gate\.trials of 2 or more with unit 'trial'; got 1"),
     ],
