@@ -105,15 +105,18 @@ def _members(loader: Any, group: str) -> list[str]:
 
 def composed(overrides: Sequence[str]) -> dict[str, Any]:
     """The configuration that these overrides compose, outside a Hydra job."""
-    words = [*worded(overrides), "label=check"]
+    return OmegaConf.to_container(shown([*worded(overrides), "label=check"]), resolve=True)  # type: ignore[return-value]
+
+
+def shown(words: Sequence[str]) -> DictConfig:
+    """What these words compose, as it is before anything in it is resolved."""
     with _house():
-        config = compose("config", words, return_hydra_config=True)
-    choices = config.hydra.runtime.choices
-    with_own = settled({key: value for key, value in config.items() if key != "hydra"}, choices, words)
-    return OmegaConf.to_container(OmegaConf.create(with_own), resolve=True)  # type: ignore[return-value]
+        config = compose("config", list(words), return_hydra_config=True)
+    found = settled(config, config.hydra.runtime.choices, words)
+    return OmegaConf.create({key: value for key, value in found.items() if key != "hydra"})
 
 
-def settled(config: Mapping[Any, Any], choices: Mapping[str, Any], words: Sequence[str],
+def settled(config: DictConfig, choices: Mapping[str, Any], words: Sequence[str],
             places: Sequence[str] = ()) -> dict[str, Any]:  # fmt: skip
     """`config` with each member's settings its own: its yaml's, what was set for it on the command line, and what a
     preset or an experiment set, if it is the one that they had chosen.
@@ -121,7 +124,8 @@ def settled(config: Mapping[Any, Any], choices: Mapping[str, Any], words: Sequen
     A class that is named in place of a member's own starts from its own defaults. `words` are the overrides of the job,
     `places` where besides the house configurations are looked for.
     """
-    found = {str(key): value for key, value in config.items()}
+    found: dict[str, Any] = OmegaConf.to_container(config, resolve=False)  # type: ignore[assignment]
+    found |= {group: config.get(group) for group in SINGLE if isinstance(config.get(group), DictConfig)}
     named = {group: choices[group] for group in SINGLE if isinstance(choices.get(group), str)}
     swapped = {group for group in SINGLE if any(word.startswith(f"{group}=") for word in words)}
     others = [word for word, key in zip(words, _keys(words), strict=True) if key not in SINGLE]

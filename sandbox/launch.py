@@ -16,7 +16,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from sandbox.compose import BASE, OLD, as_typed, composed, settled, targets_in, worded
+from sandbox.compose import BASE, OLD, as_typed, composed, settled, shown, targets_in, worded
 from sandbox.core.error import ConfigError, SandboxError
 
 SWAPPED = ("rule", "meta_learner", "gate", "engine", "model")  # groups whose choice shows in a label
@@ -32,7 +32,7 @@ def launch(arguments: Sequence[str]) -> int:
     except ConfigError as error:
         return _tell(str(error))
     if any(word.split("=")[0] in QUIET for word in arguments):
-        return _hydra(arguments)
+        return _ask(arguments)
     manifest = Path(_runs(arguments)) / "launches" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.jsonl"
     manifest.parent.mkdir(parents=True, exist_ok=True)
     manifest.touch()
@@ -112,6 +112,15 @@ def _interrupted(manifest: Path) -> None:
         if "folder" in entry and _state(Path(entry["folder"])) == "running":
             status = Path(entry["folder"]) / "status.json"
             status.write_text(json.dumps(json.loads(status.read_text()) | {"state": "interrupted"}))
+
+
+def _ask(arguments: Sequence[str]) -> int:
+    """What Hydra answers; but `--cfg job` shows each member's settings as a run would have them."""
+    flags = [word for word in arguments if word.startswith("-") or word in ("job", "hydra", "all")]
+    if flags not in (["--cfg", "job"], ["-c", "job"]):
+        return _hydra(arguments)
+    print(OmegaConf.to_yaml(shown([word for word in arguments if word not in flags])), end="")
+    return 0
 
 
 def _hydra(arguments: Sequence[str]) -> int:

@@ -26,10 +26,10 @@ SEAMS: dict[str, type] = {"task": Task, "model": Model, "rule": Rule, "meta_lear
 PROTOCOLS = [found for found in vars(protocols).values() if getattr(found, "_is_protocol", False)]
 
 
-def target(path: str, where: str, *, trust: Sequence[str] = (), seam: type = object) -> type:
+def target(path: str, where: str, *, trust: Sequence[str] = (), seam: type | None = None) -> type:
     """The class at a dotted path, from a package that may be built from, with the methods of `seam`.
 
-    `where` is its place in the configuration, of which the first word is its group. Raises `ConfigError`.
+    `where` is its place in the configuration, which says its seam where none is given. Raises `ConfigError`.
     """
     if not isinstance(path, str):
         raise ConfigError(explain(expected=f"a dotted path at {where}._target_", got=repr(path),
@@ -45,7 +45,7 @@ def target(path: str, where: str, *, trust: Sequence[str] = (), seam: type = obj
         raise ConfigError(explain(expected=f"a class at {where}._target_", got=f"'{path}', a {type(found).__name__}",
                                   do="Name a class: what is built here is only ever a component."))  # fmt: skip
     _allow(found.__module__, path, where, trust)  # a module that may be built from can hold another's class
-    _fit(found, path, where, seam)
+    _fit(found, path, where, seam_at(where) if seam is None else seam)
     return found
 
 
