@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -72,7 +73,8 @@ def ended_as_interrupted(manifest: Path | None = None) -> Iterator[None]:
             _end_others(manifest, number)
         raise KeyboardInterrupt
 
-    known = {each: before for each in ENDS if (before := signal.getsignal(each)) is not signal.SIG_IGN}
+    here = threading.current_thread() is threading.main_thread()  # no other thread may say what a signal does
+    known = {each: before for each in ENDS if here and (before := signal.getsignal(each)) is not signal.SIG_IGN}
     for each in known:
         signal.signal(each, end)
     try:

@@ -17,7 +17,7 @@ from sandbox.rule.sgd import SGD
 FILES = {
     "mine/__init__.py": '"""Mine."""\n',
     "mine/rule.py": "from mine.parent import Parent\n\nclass Mine(Parent):\n    pass\n",
-    "mine/parent.py": "from sandbox.rule.sgd import SGD\nfrom . import near\nimport beside\nclass Parent(SGD):\n    pass\n",
+    "mine/parent.py": "import beside\nfrom sandbox.rule.sgd import SGD\nfrom . import near\nclass Parent(SGD): ...\n",
     "mine/near.py": "def late():\n    import mine.late\n",
     "mine/late.py": "X = 1\n",
     "mine/other.py": "X = 1\n",
