@@ -45,6 +45,11 @@ def launch(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         _interrupted(manifest)
         return _tell("Interrupted; the same command goes on from the last checkpoint.", code=130)
+    return _close(manifest, code)
+
+
+def _close(manifest: Path, code: int) -> int:
+    """Say where the runs are, what was told and what failed; returns the exit code."""
     entries = _entries(manifest)
     for folder in [Path(entry["folder"]) for entry in entries if "folder" in entry]:
         if folder.exists():
