@@ -23,6 +23,7 @@ from sandbox.core.protocols import Gate
 from sandbox.core.score import Score
 from sandbox.core.tree import by_seed
 from sandbox.experiment import build_loop
+from sandbox.identity import trusted
 from sandbox.loop.reflect import Loop
 from sandbox.loop.trial import Trial
 from sandbox.meta_learner.none import Nothing
@@ -61,7 +62,7 @@ def main(config: dict[str, Any]) -> int:
     loop = build_loop(config | {"above": [], "meter": {}})
     loop = replace(loop, levels=(replace(loop.levels[0], meta_learner=Nothing(), allow=None, anchor=None),))
     seeds = range(config["seed"], config["seed"] + max(SEEDS, config["seeds"]))
-    gates = contenders(config["gate"])
+    gates = contenders(config["gate"], trusted(config))
     before, after = null_scores(loop, seeds, max(EDITS), list(gates.values()))
     shares: dict[str, dict[int, tuple[Share, Share]]] = {}
     for name, gate in gates.items():
@@ -74,7 +75,7 @@ def main(config: dict[str, Any]) -> int:
     return 0 if all(verdict(*pair) == "holds" for pair in shares[named].values()) else 1
 
 
-def contenders(node: Mapping[str, Any]) -> dict[str, Gate]:
+def contenders(node: Mapping[str, Any], trust: Sequence[str] = ()) -> dict[str, Gate]:
     """The configured gate first, then every member of conf/gate and its variants, judging by the same objective; named
     by their fields that differ from the member's file."""
     folder = files("sandbox.conf").joinpath("gate")
@@ -88,7 +89,7 @@ def contenders(node: Mapping[str, Any]) -> dict[str, Gate]:
         stem = chosen["_target_"].split(".")[-2]
         usual = members.get(stem, {"_target_": chosen["_target_"]})
         other = [f"{key} {value}" for key, value in chosen.items() if usual.get(key) != value]
-        gates.setdefault(", ".join([stem, *other]), build(chosen, "gate"))
+        gates.setdefault(", ".join([stem, *other]), build(chosen, "gate", trust=trust))
     return gates
 
 

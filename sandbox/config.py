@@ -3,63 +3,166 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from dataclasses import is_dataclass
-from importlib import import_module
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from sandbox.core.error import ConfigError, did_you_mean, explain
+from sandbox.trust import lacking, seam_at, seam_of, target
 
 ANY = ConfigDict(arbitrary_types_allowed=True)
 
 
-def target(path: str, where: str) -> type:
-    """The class at a dotted path; raises `ConfigError` saying which part is missing."""
-    module, _, name = path.rpartition(".")
-    try:
-        found = getattr(import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(explain(expected=f"an importable class at {where}._target_", got=f"'{path}' ({error})",
-                                  do="Spell out package.module.Class; install its package."))  from error  # fmt: skip
-    if not inspect.isclass(found):
-        raise ConfigError(explain(expected=f"a class at {where}._target_", got=f"'{path}', a {type(found).__name__}",
-                                  do="Name a class: what is built here is only ever a component."))  # fmt: skip
-    return found
+@dataclass(frozen=True)
+class Typed:
+    """A node with its class found and its values as the class's own annotations have them; nodes within likewise."""
+
+    cls: type
+    values: Mapping[str, Any]
+    where: str
+    seam: type
+
+    def plain(self) -> dict[str, Any]:
+        """In the words of a configuration, with the defaults that it leaves out."""
+        given = {key: _plain(value) for key, value in self.values.items()}
+        return {"_target_": f"{self.cls.__module__}.{self.cls.__qualname__}", **_defaults(self.cls), **given}
+
+    def build(self) -> Any:
+        """The object; nodes within are built first."""
+        built = self.cls(**{key: _built(value) for key, value in self.values.items()})
+        missing = [] if _is_network(built) else lacking(built, self.seam)
+        if missing:
+            raise ConfigError(explain(expected=f"{', '.join(missing)} of {self.cls.__name__} at {self.where}",
+                                      got="nothing", do="See sandbox/core/protocols.py."))  # fmt: skip
+        return built
+
+    def classes(self) -> Iterator[type]:
+        """Every class of it."""
+        yield self.cls
+        for value in self.values.values():
+            yield from _classes(value)
 
 
-def build(node: Mapping[str, Any], where: str, **given: Any) -> Any:
-    """The object that `node` describes, its fields checked against the class's own annotations.
-
-    `given` fills constructor parameters that the node leaves out, where the class has them. Nodes within (with a
-    `_target_` of their own) are built first. Raises `ConfigError` for an unknown key, a missing or an ill-typed value.
-    """
+def read(node: Mapping[str, Any], where: str, *, trust: Sequence[str] = (), seam: type | None = None,
+         given: Mapping[str, Any] | None = None) -> Typed:  # fmt: skip
+    """What `node` describes, checked and not yet built; see `build`. `where` is its place, which says its group too,
+    unless `seam` says what it must fit."""
     if "_target_" not in node:
         raise ConfigError(explain(expected=f"{where}._target_", got=f"only {sorted(node)}",
                                   do="Choose a member of the group, or name the class."))  # fmt: skip
-    cls = target(node["_target_"], where)
+    seam = seam_at(where) if seam is None else seam
+    cls = target(node["_target_"], where, trust=trust, seam=seam)
     parameters = inspect.signature(cls).parameters
     hints = get_type_hints(cls) | get_type_hints(cls.__init__)
-    values = {key: value for key, value in given.items() if key in parameters}
+    values = {key: value for key, value in (given or {}).items() if key in parameters}
     for key, value in node.items():
         if key == "_target_":
             continue
         if key not in parameters:
             raise ConfigError(explain(expected=f"a field of {cls.__name__} at {where}", got=f"'{key}'",
-                                      do=did_you_mean(key, parameters)))  # fmt: skip
-        here = f"{where}.{key}"
-        values[key] = build(value, here) if _is_node(value) else _checked(value, hints.get(key, Any), here)
+                                      do=_fields(key, parameters)))  # fmt: skip
+        values[key] = _read(value, hints.get(key, Any), f"{where}.{key}", trust)
     missing = [name for name, parameter in parameters.items() if name not in values
-               and parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD]  # fmt: skip
+               and parameter.default is parameter.empty
+               and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)]  # fmt: skip
     if missing:
         raise ConfigError(explain(expected=f"values for {missing} of {cls.__name__}", got="nothing",
-                                  do=f"Set {where}.{missing[0]}=… (+{where}.{missing[0]}=… if new)."))  # fmt: skip
-    return cls(**values)
+                                  do=f"Set {where}.{missing[0]}=…"))  # fmt: skip
+    return Typed(cls, values, where, seam)
+
+
+def build(node: Mapping[str, Any], where: str, *, trust: Sequence[str] = (), **given: Any) -> Any:
+    """The object that `node` describes, its fields checked against the class's own annotations.
+
+    `trust` names packages that may be built from besides the house and its plug-ins. `given` fills constructor
+    parameters that the node leaves out, where the class has them. Nodes within (with a `_target_` of their own) are
+    built first. Raises `ConfigError` for a class that may not be built or doesn't fit its place, an unknown key, a
+    missing or an ill-typed value.
+    """
+    return read(node, where, trust=trust, given=given).build()
+
+
+def typed(config: Any, where: str = "", *, trust: Sequence[str] = ()) -> Any:
+    """The same configuration with every node in it as its class has it: defaults filled in, an int where a float
+    belongs a float."""
+    if _is_node(config):
+        return _with(config, where, trust).plain()
+    if isinstance(config, Mapping):
+        return {key: typed(value, _at(where, key), trust=trust) for key, value in config.items()}
+    if isinstance(config, list | tuple):
+        return [typed(value, f"{where}[{n}]", trust=trust) for n, value in enumerate(config)]
+    return config
+
+
+def classes(config: Any, where: str = "", *, trust: Sequence[str] = ()) -> Iterator[type]:
+    """Every class that is built of a configuration, nodes within nodes included."""
+    if _is_node(config):
+        yield from _with(config, where, trust).classes()
+    elif isinstance(config, Mapping):
+        for key, value in config.items():
+            yield from classes(value, _at(where, key), trust=trust)
+    elif isinstance(config, list | tuple):
+        for n, value in enumerate(config):
+            yield from classes(value, f"{where}[{n}]", trust=trust)
+
+
+# ---- nodes ----------------------------------------------------------------------------------------------------------
+
+
+def _with(node: Mapping[str, Any], where: str, trust: Sequence[str]) -> Typed:
+    """A node read where what its task gives it isn't known."""
+    found = read(node, where, trust=trust, given={"inputs": None, "outputs": None})
+    return replace(found, values={key: value for key, value in found.values.items() if key in node})
+
+
+def _at(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
 
 
 def _is_node(value: Any) -> bool:
     return isinstance(value, Mapping) and "_target_" in value
+
+
+def _holds_nodes(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return "_target_" in value or any(map(_holds_nodes, value.values()))
+    return isinstance(value, list | tuple) and any(map(_holds_nodes, value))
+
+
+def _read(value: Any, hint: Any, here: str, trust: Sequence[str]) -> Any:
+    if _is_node(value):
+        return read(value, here, trust=trust, seam=seam_of(hint))
+    if not _holds_nodes(value):
+        return _checked(value, hint, here)
+    if isinstance(value, Mapping):
+        return {key: _read(inner, hint, f"{here}.{key}", trust) for key, inner in value.items()}
+    return tuple(_read(inner, Any, f"{here}[{n}]", trust) for n, inner in enumerate(value))
+
+
+def _built(value: Any) -> Any:
+    if isinstance(value, Typed):
+        return value.build()
+    if isinstance(value, dict):
+        return {key: _built(inner) for key, inner in value.items()}
+    if isinstance(value, tuple) and any(isinstance(inner, Typed | dict | tuple) for inner in value):
+        return tuple(map(_built, value))
+    return value
+
+
+def _classes(value: Any) -> Iterator[type]:
+    if isinstance(value, Typed):
+        yield from value.classes()
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _classes(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _classes(inner)
+
+
+# ---- values ---------------------------------------------------------------------------------------------------------
 
 
 def _checked(value: Any, hint: Any, here: str) -> Any:
@@ -73,5 +176,44 @@ def _checked(value: Any, hint: Any, here: str) -> Any:
                                   do=f"{problem['msg']}."))  from error  # fmt: skip
 
 
+def _plain(value: Any) -> Any:
+    if isinstance(value, Typed):
+        return value.plain()
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, set | frozenset):
+        return sorted((_plain(inner) for inner in value), key=repr)
+    if is_dataclass(value) and not isinstance(value, type):
+        return {"_target_": _path(type(value))} | {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
+    return value if isinstance(value, str | int | float | bool | None) else _path(type(value))
+
+
+def _defaults(cls: type) -> dict[str, Any]:
+    return {name: _plain(_default(cls, name, parameter.default))
+            for name, parameter in inspect.signature(cls).parameters.items()
+            if parameter.default is not parameter.empty}  # fmt: skip
+
+
+def _default(cls: type, name: str, written: Any) -> Any:
+    """A dataclass shows a marker in place of a default that is made anew each time."""
+    made = getattr(cls, "__dataclass_fields__", {}).get(name)
+    return made.default_factory() if made is not None and callable(made.default_factory) else written
+
+
+def _fields(key: str, parameters: Mapping[str, Any]) -> str:
+    known = did_you_mean(key, parameters)
+    return known if known.startswith("Known") else f"{known} Its fields: {', '.join(sorted(parameters)) or 'none'}."
+
+
+def _is_network(built: Any) -> bool:
+    return hasattr(built, "named_parameters")
+
+
 def _name(hint: Any) -> str:
     return hint.__name__ if inspect.isclass(hint) else str(hint).replace("typing.", "")
+
+
+def _path(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,27 +14,30 @@ import torch
 import yaml
 from torch import nn
 
-from sandbox.about import about
-from sandbox.archive import checkpoint, lineage
+from sandbox.about import about, differences, provenance
+from sandbox.archive import lineage
 from sandbox.archive.file import write_whole
 from sandbox.archive.journal import DiskJournal
-from sandbox.config import build, target
+from sandbox.config import build
 from sandbox.core.edit import expand
-from sandbox.core.error import ConfigError, LineageError, SandboxError, did_you_mean, explain
+from sandbox.core.error import ConfigError, LineageError, SandboxError, StaleError, did_you_mean, explain
 from sandbox.core.protocols import Follows, Level, Model, Task, World
 from sandbox.core.state import leaves
 from sandbox.core.watch import Starts, Tracker
+from sandbox.fit import fit
+from sandbox.folder import Notes, claimed, code_of, folder_of, has_all, keep_aside, reached, resume, set_aside, status
+from sandbox.identity import COSMETIC, GROUPS, Config, built_of, chosen, identity, seeds_of, trusted
+from sandbox.loop.describe import DIGEST_EVERY
 from sandbox.loop.reflect import Loop
 from sandbox.measure.error import MeasureError
 from sandbox.model.module import Module
 from sandbox.tracker.jsonl import Jsonl
+from sandbox.trust import target
 
-Config = dict[str, Any]
-COSMETIC = ("label", "runs", "tracker")  # keys that don't change what a run is
-GROUPS = ("meter", "tracker")  # of which there may be several, or none
 COUNTS = ("seeds", "tasks", "steps", "horizon", "threads")
 LEVEL = ("meta_learner", "gate", "horizon", "lifetime", "allow", "reads", "anchor", "faults")
 KEYS = (*COSMETIC, *COUNTS, *LEVEL, "task", "model", "rule", "engine", "meter", "seed", "above", "per_lane", "device")
+OURS = ("launch", "force", "trust")  # what a launch allows and where it is told of; may be left out
 
 
 # ---- objects --------------------------------------------------------------------------------------------------------
@@ -48,7 +48,7 @@ def build_loop(config: Config) -> Loop:
     for key in config:
         if key not in KEYS:
             raise ConfigError(explain(expected="a known key", got=f"'{key}'", do=did_you_mean(key, KEYS)))
-    missing = [key for key in KEYS if key not in config and key not in GROUPS]
+    missing = [key for key in KEYS if key not in config and key not in (*GROUPS, *OURS)]
     if missing:
         raise ConfigError(explain(expected=f"a configuration with '{missing[0]}'", got="none",
                                   do=f"Choose or set it: {missing[0]}=…"))  # fmt: skip
@@ -56,20 +56,24 @@ def build_loop(config: Config) -> Loop:
         if type(config[key]) is not int or config[key] < least:
             raise ConfigError(explain(expected=f"a whole number of {least} or more at {key}", got=repr(config[key]),
                                       do=f"Set {key}={least}, say."))  # fmt: skip
-    task = build(config["task"], "task")
-    world = World(task, build_model(config["model"], task), build(config["rule"], "rule"), config["tasks"],
-                  frozenset(config["per_lane"]), config["device"])  # fmt: skip
+    make = partial(build, trust=trusted(config))
+    task = make(config["task"], "task")
+    model = build_model(config["model"], task, trust=trusted(config))
+    world = World(task, model, make(config["rule"], "rule"), config["tasks"], frozenset(config["per_lane"]),
+                  config["device"])  # fmt: skip
     first = {key: config[key] for key in LEVEL}
-    levels = [_level(first, "level 1"), *(_level(node, f"above[{n}]") for n, node in enumerate(config["above"]))]
-    meters = tuple(build(node, where) for where, node in chosen(config, "meter"))
-    return Loop(world, build(config["engine"], "engine"), tuple(levels), meters)
+    nodes = {"level 1": first, **{f"above[{n}]": node for n, node in enumerate(config["above"])}}
+    levels = [make({"_target_": "sandbox.core.protocols.Level", **_given(node)}, where)
+              for where, node in nodes.items()]  # fmt: skip
+    meters = tuple(make(node, where) for where, node in chosen(config, "meter"))
+    return Loop(world, make(config["engine"], "engine"), tuple(levels), meters)
 
 
-def build_model(node: Mapping[str, Any], task: Task) -> Model:
+def build_model(node: Mapping[str, Any], task: Task, *, trust: Sequence[str] = ()) -> Model:
     """Any `nn.Module` by its class, in the task's dtype; its `inputs` and `outputs` are the task's where it has such
     parameters and the node leaves them out."""
-    make = partial(build, node, "model", inputs=task.inputs, outputs=task.outputs)
-    if not issubclass(target(node["_target_"], "model"), nn.Module):
+    make = partial(build, node, "model", trust=trust, inputs=task.inputs, outputs=task.outputs)
+    if not issubclass(target(node.get("_target_", ""), "model", trust=trust), nn.Module):
         return make()
     return Module(partial(_cast, make, getattr(task, "dtype", "float32")))
 
@@ -78,20 +82,8 @@ def _cast(make: Callable[[], nn.Module], dtype: str) -> nn.Module:
     return make().to(getattr(torch, dtype))
 
 
-def _level(node: Mapping[str, Any], where: str) -> Level:
-    given = {key: value for key, value in node.items() if value is not None}
-    return build({"_target_": "sandbox.core.protocols.Level", **given}, where)
-
-
-def chosen(config: Config, group: str) -> list[tuple[str, Mapping[str, Any]]]:
-    """The members of a group of several, by name; one without a `_target_` was set somewhere but not chosen."""
-    members = sorted((config.get(group) or {}).items())
-    return [(f"{group}.{name}", node) for name, node in members if "_target_" in node]
-
-
-def seeds_of(config: Config) -> list[int]:
-    """The seeds of a run: `seeds` of them from `seed`."""
-    return list(range(config["seed"], config["seed"] + config["seeds"]))
+def _given(node: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in node.items() if value is not None}
 
 
 def prepare(config: Config) -> Loop:
@@ -114,120 +106,119 @@ def prepare(config: Config) -> Loop:
 # ---- runs -----------------------------------------------------------------------------------------------------------
 
 
-def identity(config: Config) -> str:
-    """The hash of what a run is."""
-    kept = {key: value for key, value in config.items() if key not in COSMETIC}
-    kept["meter"] = chosen(config, "meter")
-    kept["meta_learner"] = {key: value for key, value in config["meta_learner"].items() if key != "source"}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:10]
-
-
-def folder_of(config: Config) -> Path:
-    """Where the run lives: the folder that already holds this identity, whatever its label, or a new one."""
-    runs, name = Path(config["runs"]), identity(config)
-    return next(iter(sorted(runs.glob(f"*-{name}"))), runs / f"{config['label']}-{name}")
-
-
-def perform(config: Config, overrides: Sequence[str] = ()) -> Path:
+def perform(config: Config, overrides: Sequence[str] = (), *, tell: Callable[[str], None] = lambda word: None,
+            found: Callable[[Path], None] = lambda folder: None) -> Path:  # fmt: skip
     """Run a configuration, or continue it, or skip it where it is finished; returns its folder.
 
-    A second process that is asked for the same run waits for the first.
+    A run of other code is not gone on with and not passed off: `StaleError`, unless it had failed, or `force` says to
+    run it anew. What a folder held is then kept aside in its `past`. `tell` is told what a user might not expect, and
+    `found` the folder, once it holds nothing of other code. A second process that is asked for the same run waits for
+    the first.
     """
     folder = folder_of(config)
-    build_loop(config)  # a configuration that can't be built leaves no folder behind
-    trackers: list[Starts] = [build(node, where) for where, node in chosen(config, "tracker")]
-    with _claimed(folder):
-        if _status(folder).get("state") == "finished":
+    loop = build_loop(config)  # a configuration that can't be built leaves no folder behind
+    if not (folder / lineage.LINEAGE).exists():
+        fit(config, loop, build_loop)
+    made = {where: build(node, where, trust=trusted(config)) for where, node in chosen(config, "tracker")}
+    # The lineage first: a run killed between two trackers must not have a checkpoint that its lineage never reached.
+    starts = sorted(made.values(), key=lambda tracker: not isinstance(tracker, Jsonl))
+    with claimed(folder):
+        _settle(folder, config, tell)
+        found(folder)
+        if has_all(folder, config["steps"]):
+            if (step := reached(folder)) > config["steps"]:
+                tell(f"{folder.name}: asked for {config['steps']} steps; it has {step}, which are kept")
             return folder
+        if status(folder).get("state") == "finished":
+            keep_aside(folder)
         torch.set_num_threads(config["threads"])
-        write_whole(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False).encode())
-        began = time.monotonic()
-        reached: dict[str, int] = {}  # "step", and "from_step" if the run was gone on with
-        note = partial(_note, folder, reached, steps=config["steps"], began=began)
+        notes = Notes(folder, config["steps"], time.monotonic(), {})
         try:
-            _live(config, folder, trackers, overrides, reached, note)
+            _live(config, starts, overrides, notes)
         except MeasureError as error:
-            note("failed", error=str(error))
+            notes.say("failed", error=str(error))
             raise SandboxError(str(error)) from error
         except SandboxError as error:
-            note("failed", error=str(error))
+            notes.say("failed", error=str(error))
             raise
         except KeyboardInterrupt:
-            note("interrupted")
+            notes.say("interrupted")
             raise
         except BaseException as error:
-            note("failed", error=f"{type(error).__name__}: {error}")
+            notes.say("failed", error=f"{type(error).__name__}: {error}")
             raise
     return folder
 
 
-def _live(
-    config: Config, folder: Path, starts: Sequence[Starts], overrides: Sequence[str], reached: dict[str, int],
-    note: Callable[..., None],
-) -> None:  # fmt: skip
-    loop, seeds = replace(prepare(config), journal=DiskJournal(folder)), seeds_of(config)
-    resume = checkpoint.load_checkpoint(folder, loop.start(seeds).state)
-    done = resume[1] if resume else 0
-    reached |= {"step": done, "from_step": done}
-    note("running")
-    _describe(folder, {"from_step": done, **about(identity(config), overrides)}, anew=not done)
-    # The lineage first: a run killed between two trackers must not have a checkpoint that its lineage never reached.
-    in_order = sorted(starts, key=lambda tracker: not isinstance(tracker, Jsonl))
+def _settle(folder: Path, config: Config, tell: Callable[[str], None]) -> None:
+    """Make way for a run: nothing stands in the folder afterwards, or what this very code has left there."""
+    known = status(folder)
+    if not known:
+        return
+    force = config.get("force", False)
+    differ = differences(code_of(folder), provenance(built_of(config)))
+    if force is True or (differ and (force == "changed" or known["state"] == "failed")):
+        aside = set_aside(folder)
+        tell(f"{folder.name}: runs anew; what was there is in {aside.relative_to(folder.parent)}")
+    elif differ:
+        raise StaleError(explain(
+            expected=f"the code that {folder.name} was made with ({known['state']}, step {known.get('step', 0)})",
+            got=f"code that changed since: {'; '.join(differ)}",
+            do="'force=true' runs it anew and keeps the old results aside; or change the code back."))  # fmt: skip
+
+
+def _live(config: Config, starts: Sequence[Starts], overrides: Sequence[str], notes: Notes) -> None:
+    folder, seeds = notes.folder, seeds_of(config)
+    loop = prepare(config | {"force": "changed"} if config.get("force") else config)  # not again what it lives by
+    loop = replace(loop, journal=DiskJournal(folder))
+    found = resume(folder, loop.start(seeds).state, config["steps"], alike=partial(_alike, loop),
+                   recorded=any(isinstance(tracker, Jsonl) for tracker in starts))  # fmt: skip
+    done = found[1] if found else 0
+    notes.reached.update(step=done, from_step=done)
+    kept = {key: False if key == "force" else value for key, value in config.items()}
+    write_whole(folder / "config.yaml", yaml.safe_dump(kept, sort_keys=False).encode())
+    notes.describe(about(identity(config), overrides, built_of(config)))
+    notes.say("running")
     trackers: list[Tracker] = []
     finished = False
     try:
-        trackers.extend(tracker.start(folder, config, done) for tracker in in_order)
+        trackers.extend(tracker.start(folder, config, done) for tracker in starts)
         noted = time.monotonic()
-        for record in loop.run(seeds, config["steps"], resume=resume):
+        for record in loop.run(seeds, config["steps"], resume=found):
             for tracker in trackers:
                 tracker.write(record)
             if record.level == len(loop.levels):
-                reached["step"] = record.step
+                notes.reached["step"] = record.step
             if time.monotonic() - noted > 1:
-                note("running")
+                notes.say("running")
                 noted = time.monotonic()
         finished = True
     finally:
         for tracker in trackers:
             tracker.close(finished=finished)
-    note("finished")
+    notes.say("finished")
 
 
-def _describe(folder: Path, described: dict[str, Any], *, anew: bool) -> None:
-    """`about.json` holds one entry for each time that the run was started or gone on with."""
-    path = folder / "about.json"
-    past = [] if anew or not path.exists() else json.loads(path.read_text())
-    write_whole(path, json.dumps([*past, described], indent=1).encode())
-
-
-def _note(folder: Path, reached: Mapping[str, int], state: str, *, steps: int, began: float, **more: Any) -> None:
-    status = {"state": state, **reached, "steps": steps, "seconds": round(time.monotonic() - began, 1), **more}
-    write_whole(folder / "status.json", json.dumps(status).encode())
-
-
-def _status(folder: Path) -> dict[str, Any]:
-    path = folder / "status.json"
-    return json.loads(path.read_text()) if path.exists() else {}
-
-
-@contextmanager
-def _claimed(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def _alike(loop: Loop, step: int) -> bool:
+    """Whether the line of a step is the same where the run ends there: what is read or written at the last step alone
+    is then due anyway."""
+    cadence = DIGEST_EVERY
+    return step % cadence == 0 and all(step % meter.every == 0 for meter in loop.meters)
 
 
 # ---- replay ---------------------------------------------------------------------------------------------------------
 
 
-def replay(folder: Path) -> int:
-    """Re-execute a run and compare every line with its lineage; returns how many agree, all of them. Raises
-    `LineageError` naming the first line and key that differ, and for a lineage that is too long or too short."""
+def replay(folder: Path, *, trust: Sequence[str] = ()) -> int:
+    """Re-execute a run and compare every line with its lineage; returns how many agree, all of them.
+
+    Only `trust` says whose packages may be built from, never the run's own configuration. Raises `LineageError` naming
+    the first line and key that differ, and for a lineage that is too long or too short.
+    """
     if not (folder / "config.yaml").exists():
         raise LineageError(explain(expected="a run folder with config.yaml", got=str(folder),
                                    do="Name a folder under runs/."))  # fmt: skip
-    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config = yaml.safe_load((folder / "config.yaml").read_text()) | {"trust": list(trust), "force": False}
     torch.set_num_threads(config["threads"])
     lines = lineage.read(folder)
     loop = replace(build_loop(config), journal=DiskJournal(folder, sealed=True))
@@ -246,7 +237,7 @@ def replay(folder: Path) -> int:
                     expected=f"line {number} (step {line.get('step')}) of {folder / lineage.LINEAGE} to replay",
                     got=f"another '{where}': {written} written, {replayed} replayed",
                     do="The line was changed, or code or versions differ from about.json."))  # fmt: skip
-    if not lines or (_status(folder).get("state") == "finished" and next(records, None) is not None):
+    if not lines or (status(folder).get("state") == "finished" and next(records, None) is not None):
         raise LineageError(explain(expected=f"the whole lineage of a finished run in {folder / lineage.LINEAGE}",
                                    got=f"{number} lines", do="Lines were taken away."))  # fmt: skip
     return number

@@ -4,51 +4,59 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra import compose, initialize_config_module
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from sandbox.core.error import ConfigError, SandboxError, did_you_mean
+from sandbox.compose import BASE, OLD, as_typed, composed, settled, shown, targets_in, worded
+from sandbox.core.error import ConfigError, SandboxError
 
-OLD = hydra.__version__ < "1.4"
-BASE: dict[str, Any] = {"version_base": None} if OLD else {}  # 1.3 asks for it, 1.4 warns of it
-MANIFEST = "SANDBOX_LAUNCH"  # environment variable: the manifest that jobs of this launch write to
 SWAPPED = ("rule", "meta_learner", "gate", "engine", "model")  # groups whose choice shows in a label
 QUIET = ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i", "--version", "--shell-completion", "-sc")
+ENDS = (signal.SIGTERM, signal.SIGHUP)  # what a scheduler, a time limit or a closed terminal sends
+GRACE = 10.0  # seconds that other processes of a launch have for a last checkpoint
 
 
 def launch(arguments: Sequence[str]) -> int:
     """Run what the overrides name; returns the exit code: 0, 2 if a run failed, 130 if interrupted."""
+    try:
+        arguments = worded(arguments)
+    except ConfigError as error:
+        return _tell(str(error))
     if any(word.split("=")[0] in QUIET for word in arguments):
-        return _hydra(arguments)
-    wrong = misspelt(arguments)
-    if wrong:
-        return _tell(wrong)
+        return _ask(arguments)
     manifest = Path(_runs(arguments)) / "launches" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.jsonl"
     manifest.parent.mkdir(parents=True, exist_ok=True)
     manifest.touch()
-    os.environ[MANIFEST] = str(manifest.resolve())
     from sandbox.report.progress import watch
 
     try:
-        with watch(manifest):
-            code = _hydra(arguments)
+        with watch(manifest), ended_as_interrupted(manifest):
+            code = _hydra([*arguments, f"launch={_quoted(str(manifest.resolve()))}"])
     except KeyboardInterrupt:
         _interrupted(manifest)
         return _tell("Interrupted; the same command goes on from the last checkpoint.", code=130)
-    entries = [json.loads(line) for line in manifest.read_text().splitlines()]
-    errors = [f"{entry['label']}: {entry['error']}" for entry in entries if "error" in entry]
+    return _close(manifest, code)
+
+
+def _close(manifest: Path, code: int) -> int:
+    """Say where the runs are, what was told and what failed; returns the exit code."""
+    entries = _entries(manifest)
     for folder in [Path(entry["folder"]) for entry in entries if "folder" in entry]:
         if folder.exists():
             print(os.path.relpath(folder))
+    for told in [entry["told"] for entry in entries if "told" in entry]:
+        print(told, file=sys.stderr)
+    errors = [f"{entry['label']}: {entry['error']}" for entry in entries if "error" in entry]
     if errors:
         return _tell("\n".join(errors))
     if not entries:
@@ -58,12 +66,68 @@ def launch(arguments: Sequence[str]) -> int:
     return code
 
 
+@contextmanager
+def ended_as_interrupted(manifest: Path | None = None) -> Iterator[None]:
+    """SIGTERM and SIGHUP do what Ctrl-C does, once, and reach the runs of `manifest` in other processes too. Those that
+    are ignored (nohup) stay so."""
+
+    def end(number: int, frame: Any) -> None:
+        for each in known:
+            signal.signal(each, signal.SIG_IGN)
+        if manifest is not None:
+            _end_others(manifest, number)
+        raise KeyboardInterrupt
+
+    here = threading.current_thread() is threading.main_thread()  # no other thread may say what a signal does
+    known = {each: before for each in ENDS if here and (before := signal.getsignal(each)) is not signal.SIG_IGN}
+    for each in known:
+        signal.signal(each, end)
+    try:
+        yield
+    finally:
+        for each, before in known.items():
+            signal.signal(each, before)
+
+
+def _end_others(manifest: Path, number: int) -> None:
+    """Pass a signal on to the processes that live this launch's runs, and wait for their last checkpoints."""
+
+    def living() -> dict[int, Path]:
+        found = {entry["pid"]: Path(entry["folder"]) for entry in _entries(manifest) if "folder" in entry}
+        return {pid: folder for pid, folder in found.items() if pid != os.getpid() and _state(folder) == "running"}
+
+    for pid in living():
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
+    until = time.monotonic() + GRACE
+    while living() and time.monotonic() < until:
+        time.sleep(0.05)
+
+
+def _entries(manifest: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in manifest.read_text().splitlines()]
+
+
+def _state(folder: Path) -> str:
+    status = folder / "status.json"
+    return json.loads(status.read_text())["state"] if status.is_file() else ""
+
+
 def _interrupted(manifest: Path) -> None:
     """Workers that were ended have had no time to say so."""
-    for entry in map(json.loads, manifest.read_text().splitlines()):
-        status = Path(entry.get("folder", "")) / "status.json"
-        if status.is_file() and (found := json.loads(status.read_text()))["state"] == "running":
-            status.write_text(json.dumps(found | {"state": "interrupted"}))
+    for entry in _entries(manifest):
+        if "folder" in entry and _state(Path(entry["folder"])) == "running":
+            status = Path(entry["folder"]) / "status.json"
+            status.write_text(json.dumps(json.loads(status.read_text()) | {"state": "interrupted"}))
+
+
+def _ask(arguments: Sequence[str]) -> int:
+    """What Hydra answers; but `--cfg job` shows each member's settings as a run would have them."""
+    flags = [word for word in arguments if word.startswith("-") or word in ("job", "hydra", "all")]
+    if flags not in (["--cfg", "job"], ["-c", "job"]):
+        return _hydra(arguments)
+    print(OmegaConf.to_yaml(shown([word for word in arguments if word not in flags])), end="")
+    return 0
 
 
 def _hydra(arguments: Sequence[str]) -> int:
@@ -91,53 +155,46 @@ _know_label()
 
 
 @hydra.main(**BASE, config_path="pkg://sandbox.conf", config_name="config")
-def _job(composed: DictConfig) -> None:
+def _job(config: DictConfig) -> None:
     """One job, in whatever process the launcher gives it."""
-    from sandbox.experiment import folder_of, perform
+    from sandbox.experiment import perform, trusted
 
     _know_label()  # in a worker too
-    config: dict[str, Any] = OmegaConf.to_container(composed, resolve=True)  # type: ignore[assignment]
-    config["runs"] = str(Path(config["runs"]).resolve())
-    launched = HydraConfig.get().job
-    job = 0 if OmegaConf.is_missing(launched, "num") else launched.num
-    entry = {"job": job, "label": config["label"], "steps": config["steps"]}
+    job, words = HydraConfig.get().job, list(HydraConfig.get().overrides.task)
+    own = settled(config, HydraConfig.get().runtime.choices, words, _places())
+    run: dict[str, Any] = OmegaConf.to_container(OmegaConf.create(own), resolve=True)  # type: ignore[assignment]
+    run["runs"], manifest = str(Path(run["runs"]).resolve()), run.pop("launch")
+    entry = {"job": 0 if OmegaConf.is_missing(job, "num") else job.num, "label": run["label"],
+             "steps": run["steps"], "pid": os.getpid()}  # fmt: skip
+
+    def tell(word: str) -> None:
+        _register(manifest, {"job": entry["job"], "told": word})
+
+    def found(folder: Path) -> None:
+        _register(manifest, entry | {"folder": str(folder)})
+
     try:
-        folder = folder_of(config)
-        _register(entry | {"folder": str(folder)})
-        perform(config, list(HydraConfig.get().overrides.task))
+        with ended_as_interrupted():
+            run["trust"] = [*trusted(run), *targets_in(_places())]  # who names a folder names what is in it
+            perform(run, as_typed(words), tell=tell, found=found)
     except SandboxError as error:
-        _register(entry | {"error": str(error)})
+        _register(manifest, entry | {"error": str(error)})
 
 
-def _register(entry: dict[str, Any]) -> None:
-    with Path(os.environ[MANIFEST]).open("a") as manifest:
-        manifest.write(json.dumps(entry) + "\n")
+def _places() -> list[str]:
+    """Where besides the house this job's configurations were looked for."""
+    sources = HydraConfig.get().runtime.config_sources
+    return [f"{one.schema}://{one.path}" for one in sources if one.provider not in ("hydra", "main", "schema")]
 
 
-def misspelt(arguments: Sequence[str]) -> str:
-    """What to say of the first override that names no member of its group; empty if all do, or if the members are
-    looked for elsewhere too."""
-    if any(word.startswith(("--config-dir", "-cd", "hydra.searchpath")) for word in arguments):
-        return ""
-    with initialize_config_module("sandbox.conf", **BASE):
-        loader = GlobalHydra.instance().config_loader()
-        groups = {name for name in loader.get_group_options("", results_filter=None) if "." not in name}
-        for argument in arguments:
-            key, _, value = argument.partition("=")
-            if key not in groups or any(mark in value for mark in "()[]{}$"):
-                continue
-            for name in value.split(","):
-                known = _members(loader, key)
-                if name and name not in known and name != "null":
-                    return f"no {key} called '{name}'. {did_you_mean(name, known)}"
-    return ""
+def _register(manifest: str, entry: dict[str, Any]) -> None:
+    with Path(manifest).open("a") as lines:
+        lines.write(json.dumps(entry) + "\n")
 
 
-def _members(loader: Any, group: str) -> list[str]:
-    here = list(loader.get_group_options(group))
-    below = [f"{inner}/{name}" for inner in loader.get_group_options(group, results_filter=None) if inner not in here
-             for name in loader.get_group_options(f"{group}/{inner}")]  # fmt: skip
-    return here + below
+def _quoted(value: str) -> str:
+    """A value as Hydra's grammar takes it, whatever is in it."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _runs(arguments: Sequence[str]) -> str:
@@ -147,12 +204,6 @@ def _runs(arguments: Sequence[str]) -> str:
 def _tell(message: str, code: int = 2) -> int:
     print(message, file=sys.stderr)
     return code
-
-
-def composed(overrides: Sequence[str]) -> dict[str, Any]:
-    """The configuration that these overrides compose, outside a Hydra job."""
-    with initialize_config_module("sandbox.conf", **BASE):
-        return OmegaConf.to_container(compose("config", [*overrides, "label=check"]), resolve=True)  # type: ignore[return-value]
 
 
 def report(arguments: Sequence[str]) -> int:
@@ -166,17 +217,33 @@ def report(arguments: Sequence[str]) -> int:
 
 
 def replay(arguments: Sequence[str]) -> int:
-    """`sandbox replay RUN…`: re-execute and compare every line."""
+    """`sandbox replay RUN… [--trust PACKAGE]…`: re-execute and compare every line."""
     from sandbox.experiment import replay as again
 
-    if not arguments or "-h" in arguments or "--help" in arguments:
-        return _tell("expected a run folder; got nothing. Name a folder under runs/: sandbox replay RUN…")
-    for name in arguments:
+    names, trust = _with_trust(arguments)
+    if not names or "-h" in names or "--help" in names:
+        return _tell("expected a run folder; got nothing. Name a folder under runs/: "
+                     "sandbox replay RUN… [--trust PACKAGE]")  # fmt: skip
+    for name in names:
         try:
-            print(f"{name}: {again(Path(name))} lines replay to the same digests")
+            print(f"{name}: {again(Path(name), trust=trust)} lines replay to the same digests")
         except SandboxError as error:
             return _tell(str(error))
     return 0
+
+
+def _with_trust(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Run folders, and the packages named after `--trust`."""
+    names, trust, rest = [], [], list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if word == "--trust" and rest:
+            trust += rest.pop(0).split(",")
+        elif word.startswith("--trust="):
+            trust += word.partition("=")[2].split(",")
+        else:
+            names.append(word)
+    return names, trust
 
 
 def check(arguments: Sequence[str]) -> int:
@@ -185,10 +252,7 @@ def check(arguments: Sequence[str]) -> int:
         return _tell("sandbox check [gate=NAME] [KEY=VALUE…]: how often gates accept when nothing changed")
     from sandbox.check import main
 
-    wrong = misspelt(arguments)
-    if wrong:
-        return _tell(wrong)
     try:
         return main(composed(arguments))
-    except (SandboxError, ConfigError) as error:
+    except SandboxError as error:
         return _tell(str(error))

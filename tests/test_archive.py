@@ -196,6 +196,41 @@ def test_the_last_checkpoints_stay_with_their_blobs_alone(tmp_path):
     assert len(list((tmp_path / checkpoint.BLOBS).iterdir())) == 4 + 3 + 1
 
 
+MISFITS = {
+    "another leaf": (
+        lambda like: replace(like, rule={"lr": like.rule["lr"], "q": like.rule["lr"]}),
+        r"leaves \['lr', 'q'\]",
+    ),
+    "a leaf less": (lambda like: replace(like, rule={}), r"leaves \[\] in 'rule', .* got \['lr'\]"),
+    "another name": (lambda like: replace(like, init={"v": like.init["w"]}), r"leaves \['v'\] in 'init'"),
+    "another shape": (
+        lambda like: replace(like, params={"w": like.params["w"][:, :2]}),
+        r"torch.float64 \[2, 2\] at 'params/w'.*\[2, 3\]",
+    ),
+    "another dtype": (
+        lambda like: replace(like, init={"w": like.init["w"].float()}),
+        r"torch\.float32 .*torch\.float64",
+    ),
+    "more seeds": (lambda like: state(0, seeds=3), "3 seeds.* got 2"),
+}
+
+
+@pytest.mark.parametrize("misfit", MISFITS)
+def test_a_checkpoint_that_no_longer_fits_is_told(misfit, tmp_path):
+    checkpoint.save_checkpoint(tmp_path, record(4))
+    like, said = MISFITS[misfit]
+    with pytest.raises(LineageError, match=f"expected {said}") as told:
+        checkpoint.load_checkpoint(tmp_path, like(state(0)))
+    assert "force=true" in str(told.value)
+
+
+def test_checkpoints_after_a_step_are_dropped(tmp_path):
+    for step in range(1, 5):
+        checkpoint.save_checkpoint(tmp_path, record(step), keep=3)
+    checkpoint.drop_after(tmp_path, 3)
+    assert checkpoint.steps(tmp_path) == [2, 3]
+
+
 def test_a_folder_without_checkpoint_has_none(tmp_path):
     assert checkpoint.load_checkpoint(tmp_path, state(0)) is None
 

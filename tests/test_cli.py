@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 COMMAND = [str(Path(sys.executable).with_name("sandbox"))]
 TINY = [
@@ -50,6 +51,13 @@ def test_questions_are_answered_without_torch(question, sandbox):
     assert "hydra" in imported
     assert not {name for name in imported if name.split(".")[0] in ("torch", "sklearn", "wandb", "scipy", "matplotlib")}
     assert "self_distillation" in found.stdout or "sinusoid" in found.stdout
+
+
+def test_what_is_shown_is_what_a_run_would_have(sandbox):
+    found = sandbox("preset=meta_sgd", "rule=learned_loss", "rule.hidden=7", "--cfg", "job")
+    rule = yaml.safe_load(found.stdout)["rule"]
+    assert rule == {"_target_": "sandbox.rule.learned_loss.LearnedLoss", "lr": 0.01, "hidden": 7, "rng": 0}
+    assert yaml.safe_load(found.stdout)["label"] == "${label:}"
 
 
 # ---- runs -----------------------------------------------------------------------------------------------------------
@@ -107,6 +115,11 @@ def test_an_editor_of_two_new_files_runs(sandbox, tmp_path):
         (["rule=sdg"], ["no rule called 'sdg'", "Did you mean 'sgd'?"]),
         (["-m", "task=sinusoid,quadratik"], ["no task called 'quadratik'", "Did you mean 'quadratic'?"]),
         (["experiment=first_light/fixd"], ["no experiment called 'first_light/fixd'", "'first_light/fixed'?"]),
+        (["rule.lrr=3"], ["expected a field of SGD at rule; got 'lrr'.", "'lr'?", "Its fields: lr, per_parameter"]),
+        (["rule._target_=mine.Mine"], ["No package 'mine' is installed or lies here."]),
+        (["rule._target_=subprocess.Popen", "rule.args=[touch,mark]"], ["'subprocess.Popen', which is Python's own"]),
+        (["task=sinusoid", "rule=self_distillation"], ["rule=self_distillation and task=sinusoid", "These do:"]),
+        (["trust=[3]"], ["expected names of packages at trust; got [3]"]),
         (["rule.lr=fast"], ["expected float at rule.lr; got 'fast'"]),
         (["stepz=3"], ["stepz"]),
         (["+stepz=3"], ["expected a known key; got 'stepz'. Did you mean 'steps'?"]),
@@ -129,6 +142,8 @@ def test_a_mistake_is_told(mistake, said, sandbox, tmp_path):
     assert found.returncode not in (0, 130)
     assert "Traceback" not in found.stdout + found.stderr
     assert not [words for words in said if words not in found.stderr], found.stderr
+    assert "+" not in found.stderr
+    assert not (tmp_path / "mark").exists()
 
 
 def test_an_edit_outside_the_allow_list_is_told(sandbox):
@@ -140,6 +155,40 @@ def test_an_edit_outside_the_allow_list_is_told(sandbox):
     )
     assert "Widen `allow`, or narrow `meta_learner.edits`." in found.stderr
     assert "Traceback" not in found.stderr
+
+
+MINE = """
+from dataclasses import dataclass
+from sandbox.rule.sgd import SGD
+
+@dataclass(frozen=True)
+class Mine(SGD):
+    x: int = 1
+"""
+
+
+def test_a_file_of_one_s_own_in_the_working_folder(sandbox, tmp_path):
+    (tmp_path / "mine.py").write_text(MINE)
+    words = [*TINY, "rule._target_=mine.Mine", "rule.x=2"]
+    found = sandbox(*words)
+    assert found.returncode == 2
+    assert "'trust=[mine]'" in found.stderr
+    found = sandbox(*words, "trust=[mine]")
+    assert found.returncode == 0, found.stderr
+    folder = found.stdout.split()[-1]
+    assert yaml.safe_load((tmp_path / folder / "config.yaml").read_text())["rule"] == {"_target_": "mine.Mine", "x": 2}
+    refused, replayed = sandbox("replay", folder), sandbox("replay", folder, "--trust", "mine")
+    assert (refused.returncode, replayed.returncode) == (2, 0)
+    assert "--trust mine" in refused.stderr
+    (tmp_path / "mine.py").write_text(MINE + "# changed\n")
+    found = sandbox(*words, "trust=[mine]")
+    assert found.returncode == 2
+    assert "code that changed since: mine.Mine (mine)" in found.stderr
+    assert "skipped" not in found.stdout
+    assert folder not in found.stdout.split()
+    found = sandbox(*words, "trust=[mine]", "force=true")
+    assert found.returncode == 0
+    assert f"{Path(folder).name}: runs anew; what was there is in {Path(folder).name}/past/1" in found.stderr
 
 
 def test_one_failed_run_of_a_sweep_leaves_the_others(sandbox, tmp_path):

@@ -29,24 +29,29 @@ class Part:
     maybe: float | None = None
 
 
+def make(node, where, **given):
+    """Built from the house and from this page."""
+    return build(node, where, trust=[__name__.partition(".")[0]], **given)
+
+
 def part(**fields):
     return {"_target_": f"{__name__}.Part", **fields}
 
 
 def test_a_node_becomes_its_object():
-    assert build(part(size=3, widths=[1, 2], maybe=None, rate=1), "x") == Part(3, 1.0, widths=(1, 2))
+    assert make(part(size=3, widths=[1, 2], maybe=None, rate=1), "x") == Part(3, 1.0, widths=(1, 2))
 
 
 def test_a_node_within_is_built_first():
     node = {"_target_": "sandbox.meta_learner.yoked.Yoked", "source": "other run",
             "of": {"_target_": "sandbox.meta_learner.none.Nothing"}}  # fmt: skip
-    assert build(node, "meta_learner") == Yoked(Nothing(), "other run")
+    assert make(node, "meta_learner") == Yoked(Nothing(), "other run")
 
 
 def test_what_is_given_fills_in_where_the_class_has_it_and_the_node_does_not():
-    assert build(part(), "x", size=4, rate=2.0, other=1) == Part(4, 2.0)
-    assert build(part(size=5), "x", size=4) == Part(5)
-    assert build({"_target_": "sandbox.gate.always.Always"}, "gate", size=4) == Always()
+    assert make(part(), "x", size=4, rate=2.0, other=1) == Part(4, 2.0)
+    assert make(part(size=5), "x", size=4) == Part(5)
+    assert make({"_target_": "sandbox.gate.always.Always"}, "gate", size=4) == Always()
 
 
 @pytest.mark.parametrize(
@@ -63,25 +68,29 @@ def test_what_is_given_fills_in_where_the_class_has_it_and_the_node_does_not():
         (part(size=1, rat=1), r"expected a field of Part at x; got 'rat'\. Did you mean 'rate'\?"),
         ({"size": 1}, r"expected x\._target_; got only \['size'\]"),
         ({"_target_": "sandbox.gate.paired_t.PairdT"}, r"an importable class at x\._target_; got .*PairdT"),
-        ({"_target_": "no.such.Thing"}, r"an importable class at x\._target_; got 'no\.such\.Thing' \(No module"),
+        ({"_target_": "no.such.Thing"}, r"an importable class at x\._target_; got 'no\.such\.Thing'\. No package 'no'"),
         ({"_target_": "Thing"}, r"an importable class at x\._target_"),
-        ({"_target_": "os.system"}, r"a class at x\._target_; got 'os\.system', a builtin_function"),
+        ({"_target_": "os.system"}, r"a component at x\._target_; got 'os\.system', which is Python's own"),
+        (
+            {"_target_": "numpy.ndarray"},
+            r"a class of sandbox, .* at x\._target_; got 'numpy\.ndarray'\. .*'trust=\[numpy\]'",
+        ),
+        ({"_target_": "sandbox.config.build"}, r"a class at x\._target_; got 'sandbox\.config\.build', a function"),
         ({"_target_": PAIRED_T, "trials": 1}, r"gate\.trials of 2 or more with unit 'trial'; got 1"),
     ],
 )
 def test_what_does_not_fit_is_told(node, said):
     with pytest.raises(ConfigError, match=said):
-        build(node, "x")
+        make(node, "x")
 
 
 def test_a_mistake_within_a_node_is_told_by_its_place():
     node = {"_target_": "sandbox.meta_learner.yoked.Yoked", "source": "other run",
-            "of": {"_target_": PAIRED_T, "alpha": "small"}}  # fmt: skip
-    with pytest.raises(ConfigError, match=r"expected float at meta_learner\.of\.alpha"):
-        build(node, "meta_learner")
+            "of": {"_target_": "sandbox.meta_learner.reflective.Reflective", "step": "small"}}  # fmt: skip
+    with pytest.raises(ConfigError, match=r"expected float at meta_learner\.of\.step"):
+        make(node, "meta_learner")
 
 
 def test_the_whole_gate_from_words():
-    assert build({"_target_": PAIRED_T, "trials": 3, "score": "calibrated"}, "gate") == PairedT(
-        3, score=Score("calibrated")
-    )
+    node = {"_target_": PAIRED_T, "trials": 3, "score": {"objective": "calibrated"}}
+    assert make(node, "gate") == PairedT(3, score=Score("calibrated"))

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
+from importlib import invalidate_caches
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ import pytest
 import torch
 import yaml
 
-from sandbox import experiment
+from sandbox import experiment, launch
 from sandbox.archive import checkpoint, lineage
-from sandbox.core.error import ConfigError, LifeError, LineageError
-from sandbox.launch import composed
+from sandbox.compose import composed
+from sandbox.core.error import ConfigError, LifeError, LineageError, StaleError
+from sandbox.loop import describe
 from sandbox.loop.reflect import Loop
 from sandbox.tracker.checkpoint import CheckpointTracker
 from sandbox.tracker.jsonl import JsonlTracker
@@ -109,10 +111,10 @@ def test_the_same_command_again_skips_what_is_finished(config, monkeypatch):
 
 def test_identity_is_what_a_run_is(config):
     name = experiment.identity(config())
-    cosmetic = ["label=x", "tracker.checkpoint.every=7"]
+    cosmetic = ["label=x", "tracker.checkpoint.every=7", "steps=11", "trust=[mine]", "force=true"]
     assert {experiment.identity(config(override)) for override in cosmetic} == {name}
     assert experiment.identity(config(runs="elsewhere") | {"tracker": {}}) == name
-    other = ["steps=11", "seed=1", "seeds=3", "rule.lr=0.02", "horizon=3", "gate.alpha=0.1", "meter=[]", "threads=2",
+    other = ["tasks=2", "seed=1", "seeds=3", "rule.lr=0.02", "horizon=3", "gate.alpha=0.1", "meter=[]", "threads=2",
              "meta_learner.lr=0.1", "lifetime=episodic", "faults=refuse", "task.shots=9"]  # fmt: skip
     assert len({name, *(experiment.identity(config(override)) for override in other)}) == len(other) + 1
 
@@ -211,7 +213,10 @@ def reached(folder: Path, step: int, process: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGINT])
+ENDS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+@pytest.mark.parametrize("kind", [signal.SIGKILL, *ENDS])
 def test_a_process_that_is_killed_goes_on_as_if_it_had_not(kind, config, tmp_path):
     long = config("steps=100")
     folder = experiment.folder_of(long)
@@ -219,13 +224,43 @@ def test_a_process_that_is_killed_goes_on_as_if_it_had_not(kind, config, tmp_pat
         reached(folder, 30, process)
         process.send_signal(kind)
         _, said = process.communicate(timeout=60)
-    assert process.returncode == (130 if kind == signal.SIGINT else -signal.SIGKILL)
+    assert process.returncode == (130 if kind in ENDS else -signal.SIGKILL)
     assert "Traceback" not in said
-    assert status(folder)["state"] == ("interrupted" if kind == signal.SIGINT else "running")
+    assert status(folder)["state"] == ("interrupted" if kind in ENDS else "running")
     done = lines(folder).count("\n")
+    if kind in ENDS:
+        assert checkpoint.steps(folder)[-1] == done - 1
     assert 30 < done < 101, "it was to be killed in the middle"
     experiment.perform(long)
     assert lines(folder) == lines(experiment.perform(config("steps=100", runs="through")))
+
+
+def test_a_sweep_that_is_terminated_keeps_what_its_workers_have(tmp_path, config):
+    """The signal that the parent gets reaches the runs in its workers."""
+    runs = [config("steps=400", f"seed={seed}") for seed in (0, 10)]
+    folders = [experiment.folder_of(run) for run in runs]
+    with launched(tmp_path, "-m", "steps=400", "seed=0,10", "label=check", ON_DISK) as process:
+        for folder in folders:
+            reached(folder, 5, process)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    for folder in folders:
+        assert status(folder)["state"] == "interrupted"
+        assert checkpoint.steps(folder)[-1] == lines(folder).count("\n") - 1
+
+
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_every_launcher_runs_and_its_workers_need_nothing_of_the_parent_s_environment(launcher, tmp_path):
+    words = ["-m", f"hydra/launcher={launcher}", "seed=0,1", "steps=2", "label=check", ON_DISK]
+    with launched(tmp_path, *words) as process:
+        said, complaint = process.communicate(timeout=120)
+    assert process.returncode == 0, complaint
+    [manifest] = (tmp_path / "runs" / "launches").glob("*.jsonl")
+    assert len(manifest.read_text().splitlines()) == len(list(tmp_path.glob("runs/check-*"))) == 2
+    assert "sandbox report" in said
+    assert "SANDBOX" not in Path(launch.__file__).read_text()
 
 
 # ---- replayed -------------------------------------------------------------------------------------------------------
@@ -353,3 +388,179 @@ def test_the_mirror_in_wandb_has_every_step(tmp_path):
         drift = line["readings"]["drift/params"]
         assert row["drift/params"] == pytest.approx(sum(drift) / 2)
         assert row["seed_1/drift/params"] == pytest.approx(drift[1])
+
+
+# ---- longer and shorter ---------------------------------------------------------------------------------------------
+
+
+LONGER = {  # as many steps as a run had, what else it had, and from where a longer one goes on
+    "on the beat": ("steps=8", "tracker.checkpoint.every=4", "meter.drift.every=4", 8),
+    "off the beat": ("steps=10", "tracker.checkpoint.every=4", "meter.drift.every=4", 8),
+    "read at the last step alone": ("steps=8", "tracker.checkpoint.every=4", "meter.drift.every=3", 4),
+    "with no other checkpoint": ("steps=10", "tracker.checkpoint.every=50", "meter.drift.every=3", 0),
+}
+
+
+@pytest.mark.parametrize("case", LONGER)
+def test_a_longer_run_goes_on_and_is_as_if_asked_for_at_once(case, config, monkeypatch):
+    monkeypatch.setattr(describe, "DIGEST_EVERY", 4, raising=False)
+    short, *rest, start = LONGER[case]
+    folder = experiment.perform(config(short, *rest))
+    was = lines(folder)
+    assert experiment.perform(config("steps=14", *rest)) == folder
+    assert status(folder)["from_step"] == start
+    assert (status(folder)["step"], status(folder)["steps"]) == (14, 14)
+    assert lines(folder) == lines(experiment.perform(config("steps=14", *rest, runs="at_once")))
+    assert experiment.replay(folder) == 15
+    assert (folder / "past" / "1" / lineage.LINEAGE).read_text() == was
+
+
+def test_a_longer_run_that_dies_at_once_never_takes_up_the_other_s_last_step(config, monkeypatch):
+    """Between the first word of the longer run and its first record."""
+    words = ["tracker.checkpoint.every=4", "meter.drift.every=3"]
+    folder = experiment.perform(config("steps=8", *words))
+    monkeypatch.setattr(JsonlTracker, "write", lambda *_: pytest.fail("dies"))
+    with pytest.raises(BaseException, match="dies"):
+        experiment.perform(config("steps=14", *words))
+    monkeypatch.undo()
+    experiment.perform(config("steps=14", *words))
+    assert lines(folder) == lines(experiment.perform(config("steps=14", *words, runs="at_once")))
+
+
+def test_a_shorter_run_is_there_already_and_told(config, monkeypatch):
+    folder = experiment.perform(config("steps=10"))
+    monkeypatch.setattr(Loop, "run", lambda *_, **__: pytest.fail("it ran again"))
+    told: list[str] = []
+    was = lines(folder)
+    assert experiment.perform(config("steps=4"), tell=told.append) == folder
+    assert told == [f"{folder.name}: asked for 4 steps; it has 10, which are kept"]
+    assert lines(folder) == was
+
+
+@pytest.mark.parametrize(
+    "words", [["rule.lr=1"], ["rule.lr=1.0"], ["rule.lr=1e0"], ["++rule.per_parameter=false", "rule.lr=1"]]
+)
+def test_one_value_in_two_spellings_is_one_run(words, config):
+    assert experiment.identity(config(*words)) == experiment.identity(config("rule.lr=1.00"))
+    bare = config(*words)
+    bare["rule"] = {"_target_": "sandbox.rule.sgd.SGD", "lr": 1}
+    assert experiment.identity(bare) == experiment.identity(config(*words))
+
+
+@pytest.mark.parametrize(("one", "other"), [("task.curvature=[1,2]", "task.curvature=[1.0,2]"),
+                                            ("meta_learner.of.step=1", "meta_learner.of.step=1.0")])  # fmt: skip
+def test_so_it_is_in_lists_and_in_nodes_within(one, other, config):
+    world = ["task=quadratic", "meta_learner=yoked"]
+    assert experiment.identity(config(one, world=world)) == experiment.identity(config(other, world=world))
+    assert experiment.identity(config(one, world=world)) != experiment.identity(config(world=world))
+
+
+# ---- lost, or made by other code ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("harm", ["gone", "empty", "shortened"])
+def test_a_run_whose_lineage_was_lost_runs_again(harm, config, whole):
+    folder = experiment.perform(config())
+    path = folder / lineage.LINEAGE
+    if harm == "gone":
+        path.unlink()
+    else:
+        path.write_text("" if harm == "empty" else "".join(f"{line}\n" for line in whole.splitlines()[:7]))
+    assert experiment.perform(config()) == folder
+    assert lines(folder) == whole
+    assert experiment.replay(folder) == 11
+
+
+def test_a_run_that_recorded_nothing_is_never_skipped(config, whole):
+    silent = config() | {"tracker": {}}
+    folder = experiment.perform(silent)
+    assert not (folder / lineage.LINEAGE).exists()
+    assert lines(experiment.perform(config())) == whole
+    alone = config(runs="alone") | {"tracker": {"checkpoint": config()["tracker"]["checkpoint"]}}
+    experiment.perform(alone)
+    assert lines(experiment.perform(config(runs="alone"))) == whole
+
+
+MINE = """
+from dataclasses import dataclass
+from sandbox.rule.sgd import SGD
+
+@dataclass(frozen=True)
+class Mine(SGD):
+    def loss(self, *given):
+        if {broken}:
+            raise MemoryError("of this code")
+        return super().loss(*given) * {factor}
+"""
+
+
+@pytest.fixture
+def mine(config, tmp_path, monkeypatch) -> Callable[..., dict[str, Any]]:
+    """A small run by a rule of one's own, whose code is written anew each time."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def make(*overrides: str, factor: float = 1.0, broken: str = "False") -> dict[str, Any]:
+        (tmp_path / "mine.py").write_text(MINE.format(factor=factor, broken=broken))
+        sys.modules.pop("mine", None)
+        invalidate_caches()
+        words = ["task=quadratic", "rule._target_=mine.Mine", "meta_learner=none", "trust=[mine]"]
+        return config(*overrides, world=words)
+
+    yield make
+    sys.modules.pop("mine", None)
+
+
+def test_the_result_of_other_code_is_not_passed_off(mine):
+    folder = experiment.perform(mine())
+    was = lines(folder)
+    assert experiment.perform(mine()) == folder
+    with pytest.raises(
+        StaleError, match=r"made with \(finished, step 10\); got code that changed since: mine.Mine \(mine\)"
+    ):
+        experiment.perform(mine(factor=2.0))
+    assert lines(folder) == was
+    told: list[str] = []
+    assert experiment.perform(mine("force=true", factor=2.0), tell=told.append) == folder
+    assert told == [f"{folder.name}: runs anew; what was there is in {folder.name}/past/1"]
+    assert lines(folder) != was
+    assert (folder / "past" / "1" / lineage.LINEAGE).read_text() == was
+    assert experiment.perform(mine(factor=2.0)) == folder
+    assert "mine.Mine" in json.loads((folder / "about.json").read_text())[0]["code"]
+
+
+def test_force_runs_anew_what_is_finished_and_changed_only_what_changed(mine):
+    folder = experiment.perform(mine())
+    experiment.perform(mine("force=changed"))
+    assert not (folder / "past").exists()
+    experiment.perform(mine("force=true"))
+    assert [path.name for path in (folder / "past").iterdir()] == ["1"]
+    experiment.perform(mine("force=changed", factor=3.0))
+    assert {path.name for path in (folder / "past").iterdir()} == {"1", "2"}
+    assert yaml.safe_load((folder / "config.yaml").read_text())["force"] is False
+
+
+def test_a_half_done_run_is_not_gone_on_with_by_other_code(mine, dies):
+    dies(CheckpointTracker, 6, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        experiment.perform(mine())
+    with pytest.raises(StaleError, match=r"\(interrupted, step [56]\)"):
+        experiment.perform(mine(factor=2.0))
+
+
+def test_a_run_that_failed_runs_anew_with_mended_code(mine, dies):
+    dies(JsonlTracker, 5, MemoryError("of this code"))
+    with pytest.raises(MemoryError):
+        experiment.perform(mine())
+    told: list[str] = []
+    folder = experiment.perform(mine(factor=2.0), tell=told.append)
+    assert status(folder)["from_step"] == 0
+    assert "runs anew" in told[0]
+
+
+def test_what_a_yoked_control_lives_by_is_forced_only_where_its_code_changed(config):
+    control = experiment.perform(config(world=PLAYING))
+    [source] = list(control.parent.glob("intact-*"))
+    experiment.perform(config("force=true", world=PLAYING))
+    assert (control / "past").exists()
+    assert not (source / "past").exists()

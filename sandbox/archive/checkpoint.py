@@ -16,7 +16,7 @@ from sandbox.archive.file import write_whole
 from sandbox.core.error import LineageError, explain
 from sandbox.core.record import Record, Standing
 from sandbox.core.state import SLOTS, State
-from sandbox.core.tree import flatten, refill
+from sandbox.core.tree import Tree, flatten, refill
 
 BLOBS, CHECKPOINTS = "blobs", "checkpoint"
 
@@ -61,18 +61,51 @@ def save_checkpoint(folder: Path, record: Record, *, keep: int = 2) -> None:
 
 
 def load_checkpoint(folder: Path, like: State) -> tuple[Standing, int] | None:
-    """The newest standing and its step, in the structure of `like`; None where there is no checkpoint."""
+    """The newest standing and its step, in the structure of `like`; None where there is no checkpoint. Raises
+    `LineageError` where a leaf of the one is not a leaf of the other, or not of its shape and dtype."""
     checkpoints = _checkpoints(folder)
     if not checkpoints:
         return None
-    manifest = json.loads(checkpoints[-1].read_text())
+    path = checkpoints[-1]
+    manifest = json.loads(path.read_text())
 
     def state(name: str) -> State:
-        slots = {slot: refill(getattr(like, slot), {path: load_blob(folder, blob) for path, blob in paths.items()})
-                 for slot, paths in manifest["leaves"][name].items()}  # fmt: skip
+        slots = {slot: _fill(getattr(like, slot), manifest["leaves"][name].get(slot, {}), slot, folder, path)
+                 for slot in (*SLOTS, "seed")}  # fmt: skip
         return State(**slots, t=manifest["t"][name])  # type: ignore[arg-type]
 
-    return Standing(state("state"), state("before"), torch.tensor(manifest["edited"])), manifest["step"]
+    edited = torch.tensor(manifest["edited"])
+    _same(f"{like.seeds} seeds", f"{len(edited)}", len(edited) == like.seeds, path)
+    return Standing(state("state"), state("before"), edited), manifest["step"]
+
+
+def steps(folder: Path) -> list[int]:
+    """The steps of the checkpoints that there are, in order."""
+    return [int(path.stem) for path in _checkpoints(folder)]
+
+
+def drop_after(folder: Path, step: int) -> None:
+    """Drop every checkpoint after `step`."""
+    for path in _checkpoints(folder):
+        if int(path.stem) > step:
+            path.unlink()
+
+
+def _fill(like: Tree, blobs: dict[str, str], slot: str, folder: Path, path: Path) -> Tree:
+    asked = flatten(like)
+    _same(f"leaves {sorted(asked)} in '{slot}'", f"{sorted(blobs)}", asked.keys() == blobs.keys(), path)
+    found = {name: load_blob(folder, blob) for name, blob in blobs.items()}
+    for name, leaf in found.items():
+        one, other = (f"{tensor.dtype} {list(tensor.shape)}" for tensor in (asked[name], leaf))
+        _same(f"{one} at '{slot}/{name}'".replace("/'", "'"), other, one == other, path)
+    return refill(like, found)
+
+
+def _same(expected: str, got: str, same: bool, path: Path) -> None:
+    if not same:
+        raise LineageError(explain(
+            expected=f"{expected}, as the run is configured", got=f"{got} in {path}",
+            do="The run was made by other code or settings: force=true keeps it aside and runs anew."))  # fmt: skip
 
 
 def _checkpoints(folder: Path) -> list[Path]:

@@ -30,6 +30,10 @@ class LineageError(SandboxError):
     """A lineage, checkpoint or run folder that can't be read, or that does not replay."""
 
 
+class StaleError(SandboxError):
+    """A run that was made by other code than there is now."""
+
+
 def explain(*, expected: str, got: str, do: str) -> str:
     """The one form of every message."""
     return f"expected {expected}; got {got}. {do}"

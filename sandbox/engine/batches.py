@@ -14,7 +14,7 @@ from sandbox.engine.lane import name_of
 MOST = 1 << 25  # bytes of batches that wait for their step
 
 
-class _LooksAtWeights(Exception):
+class _OnPolicyError(Exception):
     """The task draws its data by the weights: on-policy."""
 
 
@@ -22,13 +22,13 @@ class _Hidden(Mapping[str, Tensor]):
     """Weights that may not be looked at."""
 
     def __getitem__(self, name: str) -> Tensor:
-        raise _LooksAtWeights
+        raise _OnPolicyError
 
     def __iter__(self) -> Iterator[str]:
-        raise _LooksAtWeights
+        raise _OnPolicyError
 
     def __len__(self) -> int:
-        raise _LooksAtWeights
+        raise _OnPolicyError
 
 
 def batches(world: World, task: Params, noise: Tensor) -> Iterator[Params]:
@@ -55,7 +55,7 @@ def _draw(world: World, task: Params, noise: Tensor) -> Params:
     with contract(f"{name_of(world.task)}.sample", "a batch of the split 'train'", task, noise):
         try:
             return vmap(vmap(sample, in_dims=(None, 0)), in_dims=(0, 1))(task, noise)
-        except _LooksAtWeights:
+        except _OnPolicyError:
             return {}
 
 
