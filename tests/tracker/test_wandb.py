@@ -37,8 +37,8 @@ def test_each_step_is_a_row_on_the_axis_of_reflective_steps(run) -> None:
     rows = [item for record in records(found, "history") if "own" in (item := record["item"])]
     assert [row["reflective_step"] for row in rows] == [0, 1, 2, 3]
     for row, line in zip(rows[1:], lineage.read(folder)[1:], strict=True):
-        assert row["own"] == pytest.approx(sum(line["own"]) / 2)
-        assert row["rule/lr"] == pytest.approx(sum(line["readings"]["rule/lr"]) / 2)
+        assert row["own"] == pytest.approx(sum(line["own"]) / 2, rel=1e-5)
+        assert row["rule/lr"] == pytest.approx(sum(line["readings"]["rule/lr"]) / 2, rel=1e-5)
         assert row["verdict/accepted"] == line["verdict"].count("accepted") / 2
     axis = next(metric for metric in records(found, "metric") if metric.get("glob_name") == "*")
     assert axis["step_metric"] == "reflective_step"
