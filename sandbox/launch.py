@@ -17,6 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from sandbox.core.error import ConfigError, SandboxError, did_you_mean
+from sandbox.studies import describe
 
 OLD = hydra.__version__ < "1.4"
 BASE: dict[str, Any] = {"version_base": None} if OLD else {}  # 1.3 asks for it, 1.4 warns of it
@@ -34,6 +35,10 @@ def launch(arguments: Sequence[str]) -> int:
         return _tell(wrong)
     manifest = Path(_runs(arguments)) / "launches" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.jsonl"
     manifest.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        describe(arguments, manifest)
+    except SandboxError as error:
+        return _tell(str(error))
     manifest.touch()
     os.environ[MANIFEST] = str(manifest.resolve())
     from sandbox.report.progress import watch
