@@ -1,4 +1,4 @@
-"""Finds studies on Hydra's search path (ours, `--config-dir`, other packages), checks them, keeps them with a launch."""
+"""Finds studies on Hydra's search path (ours, `--config-dir`, other packages), checks and keeps them with a launch."""
 
 from __future__ import annotations
 

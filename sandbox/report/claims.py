@@ -57,7 +57,7 @@ def claims_for(arms: Sequence[Arm], study: Study, against: str | None = None) ->
         return known
     reference = named(arms, against) if against else next((arm for arm in arms if arm.name == study.reference), arms[0])
     others = [arm.name for arm in arms if arm is not reference and _same_task(arm, reference)]
-    headlines = [reading for reading in told(arms, study.order)[1:] if reading.headline]
+    headlines = [reading for reading in told(arms, study)[1:] if reading.headline]
     return [
         *(Claim(reading.name, name, reference.name) for reading in headlines if reading.better for name in others),
         *(Claim(reading.name, name) for reading in headlines if reading.null for name in names),
@@ -70,7 +70,7 @@ def _same_task(arm: Arm, other: Arm) -> bool:
 
 def differences(arms: Sequence[Arm], study: Study, against: str | None = None) -> list[Difference]:
     """Every claim whose readings were taken, measured."""
-    readings = told(arms, study.order)
+    readings = told(arms, study)
     found: list[Difference] = []
     for claim in claims_for(arms, study, against):
         arm, other = named(arms, claim.arm), named(arms, claim.than or claim.arm)

@@ -54,7 +54,7 @@ def curve(form: ClosedForm, settings: Mapping[str, Any], at: Array) -> Array:
 
 def draw_dial(arms: Sequence[Arm], key: str, study: Study) -> Figure | None:
     """Each headline beside its null, and its closed form where there is one, over `key`; None where none was read."""
-    readings = told(arms, study.order)
+    readings = told(arms, study)
     nulls = {reading.null for reading in readings}
     drawn = [reading for reading in readings if reading.headline and reading.name not in {*nulls, *BUILT_IN}
              and any(arm.final(reading.name) is not None for arm in arms)]  # fmt: skip

@@ -74,7 +74,7 @@ def draw(arms: Sequence[Arm], out: Path, study: Study = NOTHING, *, everything: 
 
 def panels(arms: Sequence[Arm], study: Study = NOTHING) -> tuple[list[Panel], list[Panel]]:
     """What the main page shows, and what the page of others does; a null is shown in its reading's panel alone."""
-    readings = told(arms, study.order)
+    readings = told(arms, study)
     nulls = {reading.null for reading in readings}
     families = {reading.name.removesuffix("*") for arm in arms for run in arm.runs for reading in run.readings
                 if reading.name.endswith("/*")}  # fmt: skip

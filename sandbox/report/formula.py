@@ -51,11 +51,11 @@ def variables(formula: str) -> list[str]:
 def _value(formula: str, look_up: Callable[[str], Any]) -> Any:
     def wrong(got: str) -> ConfigError:
         return ConfigError(explain(expected=f"arithmetic on names and numbers in '{formula}'", got=f"'{got}'",
-                                   do="There are + - * / **, x if y else z, exp, log, sqrt, tanh and abs."))  # fmt: skip
+                                   do="Known: + - * / **, x if y else z, exp, log, sqrt, tanh, abs."))  # fmt: skip
 
     def value(node: ast.AST) -> Any:
         match node:
-            case ast.Constant(int() | float() as number):
+            case ast.Constant(int() | float() as number) if not isinstance(number, bool):
                 return np.float64(number)
             case ast.Name() | ast.Attribute():
                 return np.asarray(look_up(ast.unparse(node)), np.float64)

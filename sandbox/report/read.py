@@ -79,7 +79,7 @@ def _columns(folder: Path) -> tuple[list[int], int, dict[str, tuple[Array, Array
         seeds = seeds or line["seeds"]
         if line["seeds"] != seeds:
             raise LineageError(explain(expected=f"the seeds of the first line on line {number} of {folder / LINEAGE}",
-                                       got=f"{line['seeds']}, not {seeds}", do="Delete the folder and run again."))  # fmt: skip
+                                       got=f"{line['seeds']}, not {seeds}", do="Run it again."))  # fmt: skip
         if line["level"] != top:
             continue
         step = line["step"]

@@ -8,36 +8,40 @@ from dataclasses import replace
 from sandbox.core.reading import Reading
 from sandbox.lines.readings import described
 from sandbox.report.arms import Arm
+from sandbox.report.study import Study
+
+NOTHING = Study()
 
 OWN = Reading("own", "A, its own objective", "lower", unit="own loss", headline=True)
 ACCEPTED = Reading("edits/accepted", "share accepted", unit="edits a seed so far", headline=True)
 REFUSED = Reading("edits/refused", "share refused", unit="edits a seed so far", headline=True)
 """What every run has without a meter; a share is of all edits that a seed asked for."""
 
+BUILT_IN = {reading.name: reading for reading in (OWN, ACCEPTED, REFUSED)}
 ARROWS = {"higher": " ↑", "lower": " ↓", "": ""}
 
 
-def told(arms: Sequence[Arm], order: Sequence[str] = ()) -> list[Reading]:
-    """Every reading of these arms: own, those that `order` names, the rest as their meters tell them, then outcomes.
+def told(arms: Sequence[Arm], study: Study = NOTHING) -> list[Reading]:
+    """Every reading of these arms: own, those that the study orders, the rest as their meters tell them, then outcomes.
 
-    One that no meter describes has its name as its title; where no arm has descriptions at all, as in older runs, each
-    is a headline.
+    One that no meter describes has its name as its title; where no arm has descriptions at all, as in older runs, those
+    that the study makes claims of are headlines, or all where it makes none.
     """
     known = list(dict.fromkeys(reading for arm in arms for run in arm.runs for reading in run.readings))
     names = list(dict.fromkeys(name for arm in arms for run in arm.runs for name in run.columns))
     found = {name: described(name, known) for name in names if name not in BUILT_IN}
-    readings = [reading or Reading(name, name, headline=not known) for name, reading in found.items()]
+    claimed = {claim.reading for claim in study.claims} or names
+    readings = [
+        reading or Reading(name, name, headline=not known and name in claimed) for name, reading in found.items()
+    ]
     places = {reading: place for place, reading in enumerate(known)}
 
     def place(reading: Reading) -> tuple[int, int]:
-        said = [n for n, one in enumerate(order) if one == reading.name]
+        said = [n for n, one in enumerate(study.order) if one == reading.name]
         family = [place for one, place in places.items() if described(reading.name, [one])]
-        return min(said, default=len(order)), min(family, default=len(places))
+        return min(said, default=len(study.order)), min(family, default=len(places))
 
     return [OWN, *sorted(readings, key=place), ACCEPTED, REFUSED]
-
-
-BUILT_IN = {reading.name: reading for reading in (OWN, ACCEPTED, REFUSED)}
 
 
 def called(name: str, readings: Iterable[Reading]) -> Reading:

@@ -27,7 +27,7 @@ NOTHING = Study()
 
 def rows(arms: Sequence[Arm], study: Study = NOTHING) -> list[dict[str, Any]]:
     """One row an arm, ready for JSON: every reading {mean, low, high} at the last step, null where it was not taken."""
-    names = [reading.name for reading in told(arms, study.order)]
+    names = [reading.name for reading in told(arms, study)]
     return [
         {"arm": arm.name, **{name: _written(arm.final(name)) for name in names}, "n": len(arm.seeds)} for arm in arms
     ]
@@ -46,7 +46,7 @@ def show(
 ) -> None:  # fmt: skip
     """Question, table, differences, notes and the sentence; of `everything`, or of the headlines."""
     cells: dict[Reading, list[str]] = {}
-    for reading in shown(told(arms, study.order), everything=everything):
+    for reading in shown(told(arms, study), everything=everything):
         finals = [arm.final(reading.name) for arm in arms]
         if any(values is not None for values in finals):
             cells[reading] = ["–" if values is None else text(interval(values)) for values in finals]
@@ -147,7 +147,7 @@ def notes(arms: Sequence[Arm], runs: Sequence[Run], study: Study = NOTHING) -> l
     if single := [arm.name for arm in arms if len(arm.seeds) == 1]:
         found.append(f"one seed has no interval: {', '.join(single)}")
     for arm in arms:
-        for reading in told(arms, study.order):
+        for reading in told(arms, study):
             values = arm.final(reading.name)
             bad = 0 if values is None else int(np.sum(~np.isfinite(values)))
             if bad:
