@@ -70,12 +70,17 @@ class Studies:
         return study
 
     def readings(self) -> dict[str, str]:
-        """{name: its null} of all that the meters of the search path can read."""
+        """{name: its null} of all that the meters of the search path can read; empty where one of them can't be asked:
+        it needs more than its file says, or describes nothing."""
         from sandbox.config import build
 
-        meters = [build(self.node(f"meter/{name}"), f"meter/{name}.yaml") for name in self.members("meter")]
-        said = [reading for meter in meters for reading in getattr(meter, "readings", ())]
-        return {reading.name: reading.null for reading in [*said, *(BUILT_IN.values() if said else ())]}
+        said = list(BUILT_IN.values())
+        for name in self.members("meter"):
+            try:
+                said += build(self.node(f"meter/{name}"), f"meter/{name}.yaml").readings
+            except (ConfigError, AttributeError):
+                return {}
+        return {reading.name: reading.null for reading in said}
 
 
 def studies(arguments: Sequence[str]) -> Studies:
@@ -91,12 +96,12 @@ def studies(arguments: Sequence[str]) -> Studies:
 def _places(arguments: Sequence[str]) -> list[str]:
     """What `--config-dir` and `hydra.searchpath` add."""
     found: list[str] = []
-    for word, after in zip(arguments, [*arguments[1:], ""], strict=True):
+    for place, word in enumerate(arguments):
         key, _, value = word.partition("=")
         if key in ("--config-dir", "-cd"):
-            found.append(f"file://{Path(value or after).resolve()}")
+            found.append(f"file://{Path(value or ''.join(arguments[place + 1 : place + 2])).resolve()}")
         elif key == "hydra.searchpath":
-            found += [place if "://" in place else f"file://{Path(place).resolve()}" for place in yaml.safe_load(value)]
+            found += [one if "://" in one else f"file://{Path(one).resolve()}" for one in yaml.safe_load(value)]
     return found
 
 
