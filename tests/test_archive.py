@@ -21,6 +21,7 @@ from sandbox.core.error import LineageError
 from sandbox.core.reading import Reading
 from sandbox.core.record import Change, Record, Standing, Verdict
 from sandbox.core.state import SLOTS, State, leaves
+from sandbox.lines import file
 from sandbox.lines.column import (
     plain,
     read_exact,
@@ -31,7 +32,7 @@ from sandbox.lines.column import (
     write_numbers,
     write_words,
 )
-from sandbox.lines.line import Writer
+from sandbox.lines.line import Reader, Writer
 from sandbox.lines.readings import described, read_readings
 from sandbox.tracker.jsonl import Jsonl
 from scripts import bench_lineage
@@ -116,6 +117,12 @@ def test_what_is_written_is_read_as_it_is_told(packed, seeds, tmp_path):
     raw = (tmp_path / lineage.LINEAGE).read_text().splitlines()
     assert isinstance(json.loads(raw[1])["own"], str if packed else list)
     assert ("f4+" in raw[1]) == packed  # told against the line before
+
+
+def test_a_reader_without_edits_gets_all_the_rest(tmp_path):
+    write(tmp_path, *(many(step) for step in range(3)), packed=True)
+    found = list(file.read(tmp_path, Reader(edits=False)))
+    assert found == [{**line, "edit": {}} for line in lineage.read(tmp_path)]
 
 
 def test_what_a_line_need_not_say_it_does_not_say(tmp_path):

@@ -90,7 +90,7 @@ def _pack(values: Floats) -> str | None:
     powers[finite & (values != 0)] = np.floor(np.log10(sizes)).astype(np.int64)
     below = top - powers
     places = DIGITS - 1 - powers
-    if below.max() > 7 or np.abs(places).max() >= len(POWERS):
+    if np.abs(places).max() >= len(POWERS):
         return None
     whole = np.rint(_scaled(np.where(finite, values, 0), places)).astype(np.int64)
     words = np.where(finite, whole * 8 + below, ABSENT).astype("<i4")

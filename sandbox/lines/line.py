@@ -80,8 +80,10 @@ class Writer:
 
 @dataclass
 class Reader:
-    """Reads the lines of a lineage in their order, from the first."""
+    """Reads the lines of a lineage in their order, from the first. Without `edits`, which a report has no use for, it
+    leaves them out and is faster."""
 
+    edits: bool = True
     seeds: list[int] = field(default_factory=list[int])
     asked: dict[str, NDArray[Any]] = field(default_factory=dict[str, NDArray[Any]])
 
@@ -96,7 +98,8 @@ class Reader:
         for key in WORDS:
             line[key] = read_words(found.get(key, ""), n)
         line["own"] = read_numbers(found["own"], n)
-        line["edit"] = {path: self._edit(path, edit, n) for path, edit in found.get("edit", {}).items()}
+        edit = found.get("edit", {}) if self.edits else {}
+        line["edit"] = {path: self._edit(path, change, n) for path, change in edit.items()}
         line |= {"note": found.get("note", ""), "digest": found.get("digest", [])}
         line["readings"] = {name: read_numbers(values, n) for name, values in found.get("readings", {}).items()}
         return line

@@ -34,7 +34,7 @@ class Glimpse:
     status: Mapping[str, Any] = field(default_factory=dict)
     fresh: bool = False
     offset: int = 0
-    reader: Reader = field(default_factory=Reader)
+    reader: Reader = field(default_factory=lambda: Reader(edits=False))
     top: int = 0
     step: int = 0
     shown: Mapping[str, str] = field(default_factory=dict)
@@ -73,7 +73,7 @@ def look(before: Glimpse, began: float) -> Glimpse:
     if not path.exists():
         return now
     if path.stat().st_size < now.offset:  # a resumed run drops the lines after its checkpoint
-        now = replace(now, offset=0, reader=Reader())
+        now = replace(now, offset=0, reader=Reader(edits=False))
     with path.open("rb") as file:
         file.seek(now.offset)
         new = file.read()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sandbox.core.error import LineageError, did_you_mean, explain
 from sandbox.core.reading import Reading
 from sandbox.lines.file import LINEAGE, read, texts
-from sandbox.lines.line import Line
+from sandbox.lines.line import Line, Reader
 from sandbox.lines.readings import read_readings
 
 Array = NDArray[np.float64]
@@ -74,7 +74,7 @@ def _columns(folder: Path) -> tuple[list[int], int, dict[str, tuple[Array, Array
     rows: dict[str, tuple[list[int], list[Array]]] = {}
     seeds: list[int] = []
     step = top = 0
-    for number, line in enumerate(read(folder), start=1):
+    for number, line in enumerate(read(folder, Reader(edits=False)), start=1):
         top = top or line["level"]
         seeds = seeds or line["seeds"]
         if line["seeds"] != seeds:
