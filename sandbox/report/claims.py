@@ -82,10 +82,11 @@ def differences(arms: Sequence[Arm], study: Study, against: str | None = None) -
     return found
 
 
-def sentence(found: Sequence[Difference]) -> str:
-    """What the intervals say, in one sentence."""
+def sentence(found: Sequence[Difference], arms: int = 1) -> str:
+    """What the intervals say, in one sentence, of so many arms."""
     if not found:
-        return "There is one arm and nothing to compare it with."
+        several = "Nothing is compared: no headline of these arms has a better side, and no study makes claims of them."
+        return several if arms > 1 else "There is one arm and nothing to compare it with."
     counts = sorted({difference.interval.n for difference in found})
     over = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     clauses = [*_expected(found), *_unexpected(found)]

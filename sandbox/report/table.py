@@ -68,7 +68,7 @@ def show(
         console.print(_differences(found))
     for note in notes(arms, runs, study):
         console.print(Text(f"· {note}", style="yellow"))
-    console.print(Text(sentence(found), style="bold"))
+    console.print(Text(sentence(found, len(arms)), style="bold"))
 
 
 def _heads(readings: Collection[Reading]) -> dict[Reading, str]:

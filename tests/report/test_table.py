@@ -172,6 +172,13 @@ def test_one_arm_alone_says_so() -> None:
     assert sentence([]) == "There is one arm and nothing to compare it with."
 
 
+def test_arms_that_nobody_compares_say_so(tmp_path: Path, write) -> None:
+    for name in ("a", "b"):
+        write(tmp_path / name, name, described=(), readings={"some/thing": lambda step, seed: 0.5})
+    runs = find_runs([tmp_path])
+    assert "Nothing is compared: no headline" in printed(group(runs), runs)
+
+
 def test_the_sentence_follows_the_intervals() -> None:
     claim = Claim("performance/human", "a", "b", 1, "it rains")
     ends = {"1 of 1 expected differences hold": (0.1, 0.2),
