@@ -5,29 +5,33 @@ from __future__ import annotations
 import sys
 from importlib.metadata import version
 
-from sandbox.core.error import did_you_mean
-from sandbox.launch import check, launch, replay, report
+from sandbox.core.error import ConfigError, did_you_mean
+from sandbox.launch import QUIET, check, launch, replay, report
+from sandbox.studies import unfold
 
 COMMANDS = {"report": report, "replay": replay, "check": check}
-FIRST_LIGHT = ("fixed", "best_constant", "process", "own", "own_gated", "own_scale", "process_yoked",
-               "process_mean_course", "own_yoked", "merge_fixed", "merge_panel")  # fmt: skip
 
 
 def main() -> int:
-    """`sandbox` alone is the default experiment: an ordinary sweep over its arms, with a report at its end."""
+    """`sandbox study=NAME` is an ordinary sweep over the arms of a study, with a report at its end; `sandbox` alone is
+    the default study."""
     arguments = sys.argv[1:]
     if arguments and arguments[0] in COMMANDS:
         return COMMANDS[arguments[0]](arguments[1:])
-    if not arguments:
-        failed = launch(["-m", "experiment=" + ",".join(f"first_light/{arm}" for arm in FIRST_LIGHT)])
-        return report([]) or failed
     if arguments == ["--version"]:
         print(f"sandbox {version('reflective-sandbox')}")
         return 0
-    if arguments[0].isalpha():
+    if arguments and arguments[0].isalpha():
         print(f"no command '{arguments[0]}'. {did_you_mean(arguments[0], COMMANDS)}", file=sys.stderr)
         return 2
-    return launch(arguments)
+    if any(word.split("=")[0] in QUIET for word in arguments):
+        return launch(arguments)
+    try:
+        arguments, whole = unfold(arguments)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return launch(arguments, reports=whole)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any, Literal, cast
@@ -27,10 +27,10 @@ from sandbox.identity import trusted
 from sandbox.loop.reflect import Loop
 from sandbox.loop.trial import Trial
 from sandbox.meta_learner.none import Nothing
+from sandbox.trust import target
 
 SEEDS = 32  # runs at least: five false accepting runs among 32 are needed to tell a level of .05 from a higher one
 EDITS = (40, 100)  # asked edits a run
-VARIANTS = ({}, {"unit": "example"}, {"spending": "none"})  # shown of a gate that has the field
 ABOUT = """Incumbent and candidate are one state that lives its trials on different fresh streams: equal in law, so
 every accept is false. (On one stream they would be equal in every bit, and no gate accepts a difference of exactly 0.)
 The rule is fixed; between two asked edits the life goes on one horizon. Intervals are exact binomial, 95 %."""
@@ -76,21 +76,35 @@ def main(config: dict[str, Any]) -> int:
 
 
 def contenders(node: Mapping[str, Any], trust: Sequence[str] = ()) -> dict[str, Gate]:
-    """The configured gate first, then every member of conf/gate and its variants, judging by the same objective; named
-    by their fields that differ from the member's file."""
+    """The configured gate first, then every member of conf/gate, each followed by its variants, judging by the same
+    objective; named by their fields that differ from the member's file.
+
+    A gate's variants are what its fields name: `field(default=…, metadata={"variants": (…)})`.
+    """
     folder = files("sandbox.conf").joinpath("gate")
     members = {path.name.removesuffix(".yaml"): _read(path) for path in folder.iterdir() if path.name.endswith(".yaml")}
-    nodes = [dict(node)]
+    nodes = [dict(node), *(variants(node, trust) if _stem(node) not in members else ())]
     for _, member in sorted(members.items()):
         same = {"score": node["score"]} if "score" in node and "score" in member else {}
-        nodes += [member | same | variant for variant in VARIANTS if set(variant) <= set(member)]
+        nodes += [member | same, *(variant | same for variant in variants(member))]
     gates: dict[str, Gate] = {}
     for chosen in nodes:
-        stem = chosen["_target_"].split(".")[-2]
+        stem = _stem(chosen)
         usual = members.get(stem, {"_target_": chosen["_target_"]})
         other = [f"{key} {value}" for key, value in chosen.items() if usual.get(key) != value]
         gates.setdefault(", ".join([stem, *other]), build(chosen, "gate", trust=trust))
     return gates
+
+
+def variants(node: Mapping[str, Any], trust: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """What the fields of a gate say is worth seeing beside it, one field changed in each."""
+    cls = target(node["_target_"], "gate", trust=trust)
+    named = fields(cls) if is_dataclass(cls) else ()
+    return [dict(node) | {field.name: value} for field in named for value in field.metadata.get("variants", ())]
+
+
+def _stem(node: Mapping[str, Any]) -> str:
+    return node["_target_"].split(".")[-2]
 
 
 def _read(path: Traversable) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from sandbox.compose import BASE, OLD, as_typed, composed, settled, shown, targets_in, worded
 from sandbox.core.error import ConfigError, SandboxError
+from sandbox.studies import describe
 
 SWAPPED = ("rule", "meta_learner", "gate", "engine", "model")  # groups whose choice shows in a label
 QUIET = ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i", "--version", "--shell-completion", "-sc")
@@ -26,8 +27,9 @@ ENDS = (signal.SIGTERM, signal.SIGHUP)  # what a scheduler, a time limit or a cl
 GRACE = 10.0  # seconds that other processes of a launch have for a last checkpoint
 
 
-def launch(arguments: Sequence[str]) -> int:
-    """Run what the overrides name; returns the exit code: 0, 2 if a run failed, 130 if interrupted."""
+def launch(arguments: Sequence[str], *, reports: bool = False) -> int:
+    """Run what the overrides name, and then report if it `reports`; returns the exit code: 0, 2 if a run failed, 130 if
+    interrupted."""
     try:
         arguments = worded(arguments)
     except ConfigError as error:
@@ -36,6 +38,10 @@ def launch(arguments: Sequence[str]) -> int:
         return _ask(arguments)
     manifest = Path(_runs(arguments)) / "launches" / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.jsonl"
     manifest.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        describe(arguments, manifest)
+    except SandboxError as error:
+        return _tell(str(error))
     manifest.touch()
     from sandbox.report.progress import watch
 
@@ -45,7 +51,8 @@ def launch(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         _interrupted(manifest)
         return _tell("Interrupted; the same command goes on from the last checkpoint.", code=130)
-    return _close(manifest, code)
+    code = _close(manifest, code)
+    return report([os.path.relpath(manifest)]) or code if reports and manifest.is_file() else code
 
 
 def _close(manifest: Path, code: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -140,6 +140,19 @@ def test_all_judge_by_the_configured_gate_s_objective():
     assert next(iter(gates)) == "better, score calibrated"
     assert {gate.score for name, gate in gates.items() if name != "always"} == {"calibrated"}
     assert "paired_t, score calibrated" in gates
+
+
+@dataclass(frozen=True)
+class Foreign(Loose):
+    """A stranger's gate that names two variants of itself."""
+
+    rigour: int = field(default=1, metadata={"variants": (2, 3)})
+
+
+def test_a_stranger_s_gate_is_followed_by_its_variants():
+    gates = check.contenders({"_target_": f"{__name__}.Foreign", "rigour": 1})
+    assert [gate.rigour for gate in gates.values() if isinstance(gate, Foreign)] == [1, 2, 3]
+    assert [name.partition(", ")[2] for name in list(gates)[:3]] == ["rigour 1", "rigour 2", "rigour 3"]
 
 
 def test_the_default_gate_has_one_line():

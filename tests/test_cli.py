@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sandbox.lines.file import read
+
 COMMAND = [str(Path(sys.executable).with_name("sandbox"))]
 TINY = [
     "task=quadratic",
@@ -100,7 +102,7 @@ def test_an_editor_of_two_new_files_runs(sandbox, tmp_path):
     mine = ["meta_learner=halves" if word == "meta_learner=none" else word for word in TINY]
     found = sandbox("--config-dir", "conf", *mine, "rule.lr=0.16", PYTHONPATH=str(tmp_path))
     assert found.returncode == 0, found.stderr
-    last = json.loads((tmp_path / found.stdout.split()[-1] / "lineage.jsonl").read_text().splitlines()[-1])
+    *_, last = read(tmp_path / found.stdout.split()[-1])
     assert last["verdict"] == ["accepted", "accepted"]
     assert last["edit"]["rule/lr"]["value"] == pytest.approx([0.01, 0.01])
 

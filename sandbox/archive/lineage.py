@@ -1,71 +1,70 @@
-"""The lineage on disk: lines appended and flushed; reading changes nothing."""
+"""The lineage on disk: lines appended and flushed; reading changes nothing. The format itself is in `sandbox.lines`."""
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from sandbox.archive.file import write_whole
 from sandbox.core.error import LineageError, explain
+from sandbox.core.reading import Reading
 from sandbox.core.record import Change, Record, Verdict
-
-LINEAGE = "lineage.jsonl"
-Line = Mapping[str, Any]
-
+from sandbox.lines import file
+from sandbox.lines.file import LINEAGE as LINEAGE
+from sandbox.lines.line import Line as Line
+from sandbox.lines.line import Reader, Step, Writer, told
+from sandbox.lines.readings import READINGS
 
 # ---- lines ----------------------------------------------------------------------------------------------------------
 
 
 def as_json(record: Record) -> str:
-    """One line of strict JSON; numbers that are not finite become null."""
-    return json.dumps(_plain(line(record)), allow_nan=False)
+    """The line that readers get of a record, in full; numbers that are not finite become null."""
+    return json.dumps(told(step(record)), allow_nan=False)
 
 
-def line(record: Record) -> dict[str, Any]:
-    """What is written: every field but the standing."""
+def step(record: Record) -> Step:
+    """What is written: every field but the standing, tensors as arrays."""
     found = {field.name: getattr(record, field.name) for field in fields(record) if field.name != "standing"}
-    return found | {"edit": {path: _change(change) for path, change in record.edit.items()}}
+    edit = {path: _change(change) for path, change in record.edit.items()}
+    readings = {name: _array(values) for name, values in record.readings.items()}
+    return found | {"own": _array(record.own), "edit": edit, "readings": readings}
 
 
 def _change(change: Change) -> dict[str, Any]:
-    found: dict[str, Any] = {"size": change.size}
     if change.value is not None:
-        return found | {"value": change.value}
-    return found | {"digest": change.digest}
+        return {"value": _array(change.value)}
+    return {"size": _array(change.size), "digest": list(change.digest)}
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return _plain(value.tolist())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+def _array(values: Tensor) -> np.ndarray:
+    values = values.detach().cpu()
+    return (values.float() if values.dtype in (torch.bfloat16, torch.float16) else values).numpy()
 
 
 def read(folder: Path) -> list[Line]:
     """Every whole line. A torn last line (the writer was killed) is left out; any other bad line is named."""
-    path = folder / LINEAGE
-    if not path.exists():
-        raise LineageError(explain(expected=f"a run folder with {LINEAGE}", got=str(folder),
-                                   do="Name a folder under runs/."))  # fmt: skip
-    lines = path.read_text().split("\n")
-    found: list[Line] = []
-    for number, line in enumerate(lines[:-1], start=1):
-        try:
-            found.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            raise LineageError(explain(expected=f"JSON on line {number} of {path}", got=str(error),
-                                       do="The file was changed by hand, or its disk failed."))  from error  # fmt: skip
-    return found
+    return list(file.read(folder))
+
+
+def writer(folder: Path, *, packed: bool) -> Writer:
+    """What goes on after the lines that are there: it must know what they said, so that it need not say it again."""
+    reader = Reader()
+    for _ in file.read(folder, reader):
+        pass
+    return Writer(packed, reader.seeds, reader.asked)
+
+
+def write_readings(folder: Path, readings: Iterable[Reading]) -> None:
+    """Keep in a run folder what its meters say of their readings."""
+    write_whole(folder / READINGS, json.dumps([asdict(reading) for reading in readings], indent=1).encode())
 
 
 def cut(folder: Path, step: int) -> None:
@@ -76,8 +75,7 @@ def cut(folder: Path, step: int) -> None:
     if keep is None:
         raise LineageError(explain(expected=f"a line for step {step} in {folder / LINEAGE}", got="none",
                                    do="Its checkpoint is ahead; move the folder away to start anew."))  # fmt: skip
-    whole = (folder / LINEAGE).read_text().split("\n")[: keep + 1]
-    write_whole(folder / LINEAGE, ("\n".join(whole) + "\n").encode())
+    write_whole(folder / LINEAGE, b"".join(text + b"\n" for text in file.texts(folder)[0][: keep + 1]))
 
 
 def select(lines: Sequence[Line], reading: str, *, count: int = 1, highest: bool = False) -> list[Line]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf, sqrt
 from typing import Literal
 
@@ -25,14 +25,15 @@ class PairedT:
     With harmonic spending the k-th edit is tested at alpha / (k · H), H = 1 + 1/2 + … + 1/`budget`. By the union bound
     the chance of any false accept among the first `budget` edits is then at most alpha. Beyond, testing goes on at
     alpha / (k · H) and that bound grows by alpha / H for each e-fold of edits. With spending "none" each edit is tested
-    at alpha, and among 100 edits that change nothing about 100 · alpha pass.
+    at alpha, and among 100 edits that change nothing about 100 · alpha pass. (`variants`: what `sandbox check` shows
+    beside it.)
     """
 
     trials: int = 5
     alpha: float = 0.05
-    unit: Literal["trial", "example"] = "trial"
+    unit: Literal["trial", "example"] = field(default="trial", metadata={"variants": ("example",)})
     score: Score = SCORE
-    spending: Literal["harmonic", "none"] = "harmonic"
+    spending: Literal["harmonic", "none"] = field(default="harmonic", metadata={"variants": ("none",)})
     budget: int = 100
 
     def __post_init__(self) -> None:

@@ -10,21 +10,9 @@ from typing import Any
 import numpy as np
 
 from sandbox.core.error import LineageError, did_you_mean, explain
-from sandbox.report.read import Array, Run
+from sandbox.report.read import OUTCOMES, Array, Run
 
 NOT_A_DIFFERENCE = ("label", "runs", "tracker", "seed", "seeds")
-
-FIGURES = {
-    "own": "own",
-    "process": "performance/process",
-    "process_calibrated": "performance/calibrated",
-    "human": "performance/human",
-    "merge": "merge/m",
-    "merge_null": "merge/null",
-    "accepted": "edits/accepted",
-    "refused": "edits/refused",
-}
-"""Each figure of the table and the series it is taken from."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +38,14 @@ class Arm:
         _, columns = np.unique([seed for run in self.runs for seed in run.seeds], return_index=True)
         return steps, values[:, columns]
 
-    def final(self, figure: str) -> Array | None:
-        """[S]: a key of `FIGURES` when it was last read; None where it never was.
+    def final(self, name: str) -> Array | None:
+        """[S]: the reading of that name when it was last taken; None where it never was.
 
-        `accepted` and `refused` are shares of all edits that a seed asked for: NaN where it asked for none.
+        `edits/accepted` and `edits/refused` are shares of all edits that a seed asked for: NaN where it asked for none.
         """
-        values = self.series(FIGURES[figure])[1]
-        if figure in ("accepted", "refused"):
-            asked = sum(self.series(FIGURES[outcome])[1].sum(axis=0) for outcome in ("accepted", "refused"))
+        values = self.series(name)[1]
+        if name in OUTCOMES:
+            asked = sum(self.series(outcome)[1].sum(axis=0) for outcome in OUTCOMES)
             if not np.any(asked):
                 return None
             return values.sum(axis=0) / np.where(asked, asked, np.nan)
@@ -72,7 +60,7 @@ def group(runs: Iterable[Run]) -> list[Arm]:
     """
     labels: dict[str, list[tuple[dict[str, Any], list[Run]]]] = {}
     for run in runs:
-        if not run.lines:
+        if not run.seeds:
             continue
         settings = flat({key: value for key, value in run.config.items() if key not in NOT_A_DIFFERENCE})
         variants = labels.setdefault(run.label, [])

@@ -1,4 +1,4 @@
-"""What the comparison of arms is expected to show, as data, and what it does show."""
+"""What the comparison of arms is expected to show, by their study, and what it does show."""
 
 from __future__ import annotations
 
@@ -10,60 +10,30 @@ import numpy as np
 
 from sandbox.measure.interval import Interval, paired
 from sandbox.report.arms import Arm, named
-
-LETTERS = {"own": "A", "process": "P", "process_calibrated": "P calibrated", "human": "H", "merge": "M"}
+from sandbox.report.readings import called, letter, told
+from sandbox.report.study import Claim, Study
 
 Outcome = Literal["holds", "reversed", "higher", "lower", "open"]
 
 
-@dataclass(frozen=True)
-class Claim:
-    """`figure` of `arm` minus that of `other` has `sign` (0: nothing expected). M is set against the null of `other`.
-    `name` says it in words; a `headline` is told in the closing sentence even where it holds."""
-
-    name: str
-    figure: str
-    arm: str
-    other: str
-    sign: Literal[-1, 0, 1] = 0
-    headline: bool = False
-
-
-CLAIMS = (
-    Claim("editing by P raises H", "human", "process", "fixed", 1),
-    Claim("editing by P lowers P", "process", "process", "fixed", -1),
-    Claim("its own trace lowers P beyond another seed's edits", "process", "process", "process_yoked", -1),
-    Claim("its own trace raises H beyond another seed's edits", "human", "process", "process_yoked", 1),
-    Claim("its own trace lowers P beyond the mean course", "process", "process", "process_mean_course", -1),
-    Claim("", "human", "process", "process_mean_course"),  # added when its outcome was known: nothing is expected
-    Claim("an agent that edits its loss by that very loss raises H", "human", "own", "fixed", 1, headline=True),
-    Claim("also beyond the best constant", "human", "own", "best_constant", 1, headline=True),
-    Claim("also beyond another seed's edits", "human", "own", "own_yoked", 1, headline=True),
-    Claim("while raw P rises", "process", "own", "fixed", 1, headline=True),
-    Claim("and calibrated P falls", "process_calibrated", "own", "fixed", -1, headline=True),
-    Claim("the gate costs some H", "human", "own_gated", "own", -1),
-    Claim("an editable scale costs H", "human", "own_scale", "own", -1, headline=True),
-    Claim("given time, M passes its null", "merge", "merge_panel", "merge_panel", 1, headline=True),
-    Claim("H is then above the fixed rule's", "human", "merge_panel", "merge_fixed", 1),
-)
-"""Of the arms of the default experiment. Each stands on its own interval: nothing is corrected for their number."""
-
-ARMS = ("fixed", "best_constant", "process", "own", "own_gated", "own_scale", "process_yoked", "process_mean_course",
-        "own_yoked", "merge_fixed", "merge_panel")  # fmt: skip
-"""The same arms in the order in which they are told: parallel runs register in any."""
-
-
-def in_order(arms: Iterable[Arm]) -> list[Arm]:
-    """Known arms first, as told; the others after them, as they come."""
-    return sorted(arms, key=lambda arm: ARMS.index(arm.name) if arm.name in ARMS else len(ARMS))
+def in_order(arms: Iterable[Arm], study: Study) -> list[Arm]:
+    """The arms of the study first, as told (parallel runs register in any order); the others after them."""
+    names = study.arms
+    return sorted(arms, key=lambda arm: names.index(arm.name) if arm.name in names else len(names))
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A claim beside the interval of its paired difference, over the seeds that both arms share."""
+    """A claim beside the interval of its paired difference, over the seeds that both arms share. `letter` is what its
+    reading is called in short."""
 
     claim: Claim
     interval: Interval
+    letter: str = ""
+
+    @property
+    def than(self) -> str:
+        return self.claim.than or "its null"
 
     @property
     def outcome(self) -> Outcome:
@@ -76,18 +46,21 @@ class Difference:
         return "holds" if sign == expected else "reversed"
 
 
-def claims_for(arms: Sequence[Arm], against: str | None = None) -> list[Claim]:
-    """The known claims whose arms are all here; or else each arm minus the reference, for P and H, and each M against
-    its null. The reference is the first arm; naming another by `against` sets the known claims aside. Arms that live on
-    another task than the reference's are not set against it."""
+def claims_for(arms: Sequence[Arm], study: Study, against: str | None = None) -> list[Claim]:
+    """The study's claims whose arms are all here; or else each arm minus the reference, for every headline that has a
+    better side, and each headline against its null. The reference is the study's or the first arm; naming another by
+    `against` sets the study's claims aside. Arms that live on another task than the reference's are not set against it.
+    """
     names = [arm.name for arm in arms]
-    known = [claim for claim in CLAIMS if {claim.arm, claim.other} <= set(names) and against is None]
-    reference = arms[0] if against is None else named(arms, against)
-    others = [] if known else [arm.name for arm in arms if arm is not reference and _same_task(arm, reference)]
+    known = [claim for claim in study.claims if {claim.arm, claim.than or claim.arm} <= set(names)]
+    if known and against is None:
+        return known
+    reference = named(arms, against) if against else next((arm for arm in arms if arm.name == study.reference), arms[0])
+    others = [arm.name for arm in arms if arm is not reference and _same_task(arm, reference)]
+    headlines = [reading for reading in told(arms, study)[1:] if reading.headline]
     return [
-        *known,
-        *(Claim("", figure, name, reference.name) for figure in ("process", "human") for name in others),
-        *(Claim("", "merge", name, name) for name in names if not known),
+        *(Claim(reading.name, name, reference.name) for reading in headlines if reading.better for name in others),
+        *(Claim(reading.name, name) for reading in headlines if reading.null for name in names),
     ]
 
 
@@ -95,22 +68,25 @@ def _same_task(arm: Arm, other: Arm) -> bool:
     return arm.config.get("task") == other.config.get("task")
 
 
-def differences(arms: Sequence[Arm], against: str | None = None) -> list[Difference]:
-    """Every claim whose figures were read, measured."""
+def differences(arms: Sequence[Arm], study: Study, against: str | None = None) -> list[Difference]:
+    """Every claim whose readings were taken, measured."""
+    readings = told(arms, study)
     found: list[Difference] = []
-    for claim in claims_for(arms, against):
-        arm, other = named(arms, claim.arm), named(arms, claim.other)
-        a, b = arm.final(claim.figure), other.final("merge_null" if claim.figure == "merge" else claim.figure)
+    for claim in claims_for(arms, study, against):
+        arm, other = named(arms, claim.arm), named(arms, claim.than or claim.arm)
+        reading = called(claim.reading, readings)
+        a, b = arm.final(reading.name), other.final(reading.name if claim.than else reading.null)
         if a is not None and b is not None:
             _, rows, columns = np.intersect1d(arm.seeds, other.seeds, return_indices=True)
-            found.append(Difference(claim, paired(a[rows], b[columns])))
+            found.append(Difference(claim, paired(a[rows], b[columns]), letter(reading)))
     return found
 
 
-def sentence(found: Sequence[Difference]) -> str:
-    """What the intervals say, in one sentence."""
+def sentence(found: Sequence[Difference], arms: int = 1) -> str:
+    """What the intervals say, in one sentence, of so many arms."""
     if not found:
-        return "There is one arm and nothing to compare it with."
+        several = "Nothing is compared: no headline of these arms has a better side, and no study makes claims of them."
+        return several if arms > 1 else "There is one arm and nothing to compare it with."
     counts = sorted({difference.interval.n for difference in found})
     over = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     clauses = [*_expected(found), *_unexpected(found)]
@@ -124,7 +100,7 @@ def _expected(found: Sequence[Difference]) -> list[str]:
 
     def told(outcome: Outcome, *, headlines: bool = False) -> str:
         such = [d for d in known if d.outcome == outcome and (d.claim.headline or not headlines)]
-        return ", ".join(f"{d.claim.name} ({d.interval.mean:+.3f})" for d in such)
+        return ", ".join(f"{d.claim.say} ({d.interval.mean:+.3f})" for d in such)
 
     holding = sum(d.outcome == "holds" for d in known)
     clauses = [f"{holding} of {len(known)} expected differences hold"]
@@ -135,18 +111,16 @@ def _expected(found: Sequence[Difference]) -> list[str]:
 
 
 def _unexpected(found: Sequence[Difference]) -> list[str]:
-    """One clause for each figure and reference."""
+    """One clause for each reading and reference."""
     pairs: dict[tuple[str, str], dict[Outcome, list[str]]] = {}
     for difference in found:
-        claim = difference.claim
-        if not claim.sign:
-            than = "its null" if claim.figure == "merge" else claim.other
-            by_outcome = pairs.setdefault((LETTERS[claim.figure], than), {})
-            by_outcome.setdefault(difference.outcome, []).append(claim.arm)
+        if not difference.claim.sign:
+            by_outcome = pairs.setdefault((difference.letter, difference.than), {})
+            by_outcome.setdefault(difference.outcome, []).append(difference.claim.arm)
     clauses: list[str] = []
-    for (letter, than), by_outcome in pairs.items():
+    for (called_so, than), by_outcome in pairs.items():
         parts = [f"{outcome} for {_listed(arms, 'and')}" for outcome, arms in sorted(by_outcome.items())]
-        clauses.append(f"against {than}, {letter} is {', '.join(parts)}")
+        clauses.append(f"against {than}, {called_so} is {', '.join(parts)}")
     return clauses
 
 

@@ -1,20 +1,26 @@
-"""The dial: where arms differ in one number of the configuration, M and H at the last step over that number."""
+"""The dial: where arms differ in one number of the configuration, the headlines at the last step over that number."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sandbox.core.reading import Reading
 from sandbox.measure.interval import bands
 from sandbox.report.arms import NOT_A_DIFFERENCE, Arm, differing, flat
+from sandbox.report.formula import evaluate
 from sandbox.report.read import Array
-from sandbox.report.style import FAINT, PALETTE, count, head, tidy
+from sandbox.report.readings import BUILT_IN, called, head, letter, told
+from sandbox.report.study import ClosedForm, Study
+from sandbox.report.style import FAINT, PALETTE, count, tidy, title
 
-SELF_DISTILLATION = "sandbox.rule.self_distillation.SelfDistillation"
+COLUMNS = 3
 
 
 def dialled(arms: Sequence[Arm]) -> str | None:
@@ -28,52 +34,76 @@ def dialled(arms: Sequence[Arm]) -> str | None:
     return keys[0] if numbers and len(set(values)) == len(values) else None
 
 
-def closed_form(trust: Array, rate: float, horizon: int) -> Array:
-    """M of self-distillation under a fixed rule: t a / (1 - t + 2 t a), with t the trust and
-    a = (1 - (1 - r)^K) / (r K) the share of an inner step that K steps of a teacher of rate r leave unaveraged."""
-    a = (1 - (1 - rate) ** horizon) / (rate * horizon) if rate else 1.0
-    return trust * a / (1 - trust + 2 * trust * a)
+def form_for(reading: str, key: str, settings: Mapping[str, Any], study: Study) -> ClosedForm | None:
+    """The closed form of `reading` over `key` for runs of these (flat) settings, where the study has one."""
+    for form in study.closed_forms:
+        if (form.reading, form.over) == (reading, key) and all(
+            settings.get(name) == value for name, value in (form.where or {}).items()
+        ):
+            return form
+    return None
 
 
-def draw_dial(arms: Sequence[Arm], key: str) -> Figure | None:
-    """M beside its null (and the closed form where there is one), and H, over `key`; None where neither was read."""
-    drawn = [figure for figure in ("merge", "human") if any(arm.final(figure) is not None for arm in arms)]
+def curve(form: ClosedForm, settings: Mapping[str, Any], at: Array) -> Array:
+    """What the closed form gives where the dial stands `at` [n]; raises `ConfigError` for a name that isn't there."""
+    names = {**settings, form.over: at}
+    for name, formula in (form.let or {}).items():
+        names[name] = evaluate(formula, names)
+    return np.broadcast_to(evaluate(form.formula, names), at.shape)
+
+
+def draw_dial(arms: Sequence[Arm], key: str, study: Study) -> Figure | None:
+    """Each headline beside its null, and its closed form where there is one, over `key`; None where none was read."""
+    readings = told(arms, study)
+    nulls = {reading.null for reading in readings}
+    drawn = [reading for reading in readings if reading.headline and reading.name not in {*nulls, *BUILT_IN}
+             and any(arm.final(reading.name) is not None for arm in arms)]  # fmt: skip
     if not drawn:
         return None
-    width, height = 4.6 * len(drawn) + 0.4, 4.5
+    columns = min(COLUMNS, len(drawn))
+    rows = ceil(len(drawn) / columns)
+    width, height = 4.6 * columns + 0.4, 3.3 * rows + 1.2
     figure = Figure(figsize=(width, height))
-    grid = figure.add_gridspec(1, len(drawn), left=0.75 / width, right=1 - 0.25 / width, bottom=0.6 / height,
-                               top=1 - 1.15 / height, wspace=0.25)  # fmt: skip
-    for place, name in enumerate(drawn):
-        axes = figure.add_subplot(grid[0, place])
+    grid = figure.add_gridspec(rows, columns, left=0.75 / width, right=1 - 0.25 / width, bottom=0.6 / height,
+                               top=1 - 1.15 / height, wspace=0.25, hspace=0.4)  # fmt: skip
+    for place, reading in enumerate(drawn):
+        axes = figure.add_subplot(grid[place // columns, place % columns])
         axes.set_xlabel(key)
-        (_merge if name == "merge" else _human)(axes, arms, key)
+        _panel(axes, arms, key, reading, called(reading.null, readings) if reading.null else None, study)
         tidy(axes)
-    head(figure, f"Over {key}, {count(arms)}",
-         "At the last step: mean over seeds and its 95 % interval.", 0.75 / width)  # fmt: skip
+    title(figure, f"Over {key}, {count(arms)}",
+          "At the last step: mean over seeds and its 95 % interval.", 0.75 / width)  # fmt: skip
     return figure
 
 
-def _merge(axes: Axes, arms: Sequence[Arm], key: str) -> None:
-    rule: dict[str, Any] = arms[0].config["rule"]
-    solved = key == "rule.trust" and rule["_target_"] == SELF_DISTILLATION
-    if solved:
-        trust = np.linspace(0, 1, 201)
-        rate, horizon = rule["teacher_rate"], arms[0].config["horizon"]
-        axes.plot(trust, closed_form(trust, rate, horizon), color=FAINT, linewidth=1.2,
-                  label=f"closed form for teacher rate {rate:g}, {horizon} inner steps")  # fmt: skip
-    _points(axes, arms, key, "merge", PALETTE[0], "M measured", "none" if solved else "-")
-    _points(axes, arms, key, "merge_null", PALETTE[1], "null: random partitions", (0, (4, 2)))
-    axes.set_title("M, merge of outer and inner")
-    axes.set_ylabel("share")
-    axes.set_ylim(top=1.4 * axes.get_ylim()[1])  # room for the legend
-    axes.legend(frameon=False, fontsize=8.5, loc="upper left", handlelength=1.8, borderaxespad=0.2)
+def _panel(
+    axes: Axes, arms: Sequence[Arm], key: str, reading: Reading, null: Reading | None, study: Study
+) -> None:  # fmt: skip
+    settings = flat(arms[0].config)
+    form = form_for(reading.name, key, settings, study)
+    if form:
+        places = [float(flat(arm.config)[key]) for arm in arms]
+        at = np.linspace(min(places), max(places), 201)
+        axes.plot(at, curve(form, settings, at), color=FAINT, linewidth=1.2, label=_filled(form.title, settings))
+    _points(axes, arms, key, reading.name, PALETTE[0], f"{letter(reading)} measured", "none" if form else "-")
+    if null:
+        name = null.title if null.title != null.name else "its null"
+        _points(axes, arms, key, null.name, PALETTE[1], f"null: {name}", (0, (4, 2)))
+    axes.set_title(head(reading))
+    axes.set_ylabel(reading.unit)
+    if form or null:
+        axes.set_ylim(top=axes.get_ylim()[0] + 1.4 * np.ptp(axes.get_ylim()))  # room for the legend
+        axes.legend(frameon=False, fontsize=8.5, loc="upper left", handlelength=1.8, borderaxespad=0.2)
 
 
-def _human(axes: Axes, arms: Sequence[Arm], key: str) -> None:
-    _points(axes, arms, key, "human", PALETTE[2], "H", "-")
-    axes.set_title("H, the human's objective ↑")
-    axes.set_ylabel("score in deployment")
+def _filled(words: str, settings: Mapping[str, Any]) -> str:
+    """`words` with each {key} replaced by its setting."""
+
+    def value(match: re.Match[str]) -> str:
+        found = settings.get(match[1], match[0])
+        return f"{found:g}" if isinstance(found, int | float) else str(found)
+
+    return re.sub(r"\{([\w.]+)\}", value, words)
 
 
 def _points(axes: Axes, arms: Sequence[Arm], key: str, figure: str, ink: str, label: str, line: Any) -> None:

@@ -1,4 +1,4 @@
-"""The figures: every series over reflective steps on one page, and the dial where one number sets the arms apart."""
+"""The figures: readings over reflective steps, a panel each, and the dial where one number sets the arms apart."""
 
 from __future__ import annotations
 
@@ -12,60 +12,83 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sandbox.core.reading import Reading
 from sandbox.measure.interval import bands
 from sandbox.report.arms import Arm, flat
 from sandbox.report.dial import dialled, draw_dial
 from sandbox.report.read import Array
-from sandbox.report.style import STYLE, colours, count, fit, head, legend, tidy
+from sandbox.report.readings import head, told
+from sandbox.report.study import Study
+from sandbox.report.style import STYLE, colours, count, fit, legend, tidy, title
 
 COLUMNS = 4
 PANEL = (3.7, 2.85)  # inches, with the room around it
 LEFT, BOTTOM, HEAD = 0.65, 0.55, 0.95  # inches
+NOTHING = Study()
 POINTS = 400  # about as many as a panel is wide in pixels
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One series with its band over steps, `null` dashed beside it. A `log` axis only where all is positive."""
+    """One reading with its band over steps, its null dashed beside it."""
 
-    title: str
-    unit: str
-    series: str
-    null: str = ""
-    log: bool = False
+    reading: Reading
 
+    @property
+    def title(self) -> str:
+        return COUNTED.get(self.reading.name) or head(self.reading)
 
-OBJECTIVES = (
-    Panel("A, its own objective ↓", "own loss", "own", log=True),
-    Panel("P, the process's objective ↓", "loss on held-out data", "performance/process"),
-    Panel("P calibrated ↓", "loss after one temperature", "performance/calibrated"),
-    Panel("H, the human's objective ↑", "score in deployment", "performance/human"),
-)
-REFLECTION = (
-    Panel("M, merge of outer and inner", "share; dashed: its null", "merge/m", null="merge/null"),
-    Panel("Gap of the gate", "P on gate − P on practice", "gap/practice_gate"),
-    Panel("Gap of the audit", "P on audit − P on practice", "gap/audit"),
-    Panel("Edits accepted", "edits a seed so far", "edits/accepted"),
-    Panel("Edits not accepted", "edits a seed so far", "edits/refused"),
-)
+    @property
+    def unit(self) -> str:
+        return f"{self.reading.unit or 'value'}; dashed: its null" if self.reading.null else self.reading.unit
+
+    @property
+    def log(self) -> bool:
+        """The own loss may fall by orders of magnitude: on a log axis, where all of it is positive."""
+        return self.reading.name == "own"
 
 
-def draw(arms: Sequence[Arm], out: Path) -> list[Path]:
-    """Every figure that the arms have data for, as PNG files in `out`."""
+COUNTED = {"edits/accepted": "Edits accepted", "edits/refused": "Edits not accepted"}  # so far, not as shares
+
+
+def draw(arms: Sequence[Arm], out: Path, study: Study = NOTHING, *, everything: bool = False) -> list[Path]:
+    """Every figure that the arms have data for, as PNG files in `out`: the page of headlines and of each family (the
+    parameters of a rule, say), the dial, and with `everything` the page of all other readings."""
     key = dialled(arms)
     if key:
         arms = sorted(arms, key=lambda arm: flat(arm.config)[key])
+    main, other = panels(arms, study)
     paths: list[Path] = []
     with mpl.rc_context(STYLE):
-        for name, figure in {"steps.png": _page(arms, key), "dial.png": draw_dial(arms, key) if key else None}.items():
+        drawn = {"steps.png": page(arms, key, main)}
+        if key:
+            drawn["dial.png"] = draw_dial(arms, key, study)
+        if everything:
+            drawn["others.png"] = page(arms, key, other)
+        for name, figure in drawn.items():
             if figure:
                 figure.savefig(out / name)
                 paths.append(out / name)
     return paths
 
 
-def _page(arms: Sequence[Arm], key: str | None) -> Figure | None:
-    drawn = [panel for panel in _panels(arms) if any(len(_track(arm, panel.series)[0]) for arm in arms)]
+def panels(arms: Sequence[Arm], study: Study = NOTHING) -> tuple[list[Panel], list[Panel]]:
+    """What the main page shows, and what the page of others does; a null is shown in its reading's panel alone."""
+    readings = told(arms, study)
+    nulls = {reading.null for reading in readings}
+    families = {reading.name.removesuffix("*") for arm in arms for run in arm.runs for reading in run.readings
+                if reading.name.endswith("/*")}  # fmt: skip
+    main: list[Panel] = []
+    other: list[Panel] = []
+    for reading in readings:
+        if reading.name not in nulls and any(len(_track(arm, reading)[0]) for arm in arms):
+            first = reading.headline or reading.name in study.order or reading.name.startswith(tuple(families))
+            (main if first else other).append(Panel(reading))
+    return main, other
+
+
+def page(arms: Sequence[Arm], key: str | None, drawn: Sequence[Panel]) -> Figure | None:
+    """The panels in a grid below one legend; None where there are none."""
     if not drawn:
         return None
     columns = min(COLUMNS, len(drawn))
@@ -85,29 +108,21 @@ def _page(arms: Sequence[Arm], key: str | None) -> Figure | None:
         if place + columns >= len(drawn):
             axes.set_xlabel("reflective step")
     figure.align_ylabels()
-    head(figure, f"Over reflective steps, {count(arms)}",
-         "Mean over seeds; shaded: its 95 % interval. Arrows point to the better side.", LEFT / width)  # fmt: skip
+    title(figure, f"Over reflective steps, {count(arms)}",
+          "Mean over seeds; shaded: its 95 % interval. Arrows point to the better side.", LEFT / width)  # fmt: skip
     legend(figure, names, inks, LEFT / width, HEAD, per_line)
     return figure
 
 
-def _panels(arms: Sequence[Arm]) -> list[Panel]:
-    names = dict.fromkeys(
-        name for arm in arms for run in arm.runs for line in run.lines for name in line["readings"]
-        if name.startswith("rule/"))  # fmt: skip
-    rule = [Panel(f"Rule: {name.removeprefix('rule/')}", name.removeprefix("rule/"), name) for name in names]
-    return [*OBJECTIVES, *rule, *REFLECTION]
-
-
-def _track(arm: Arm, series: str) -> tuple[Array, Array]:
-    """Steps and values of a series, at most `POINTS` of them. Edits as their sum so far, and nothing where there never
-    was one; objectives without the start, which would squeeze all that was learned into a strip."""
-    steps, values = arm.series(series)
+def _track(arm: Arm, reading: Reading) -> tuple[Array, Array]:
+    """Steps and values of a reading, at most `POINTS` of them. Edits as their sum so far, and nothing where there never
+    was one; what has a better side without the start, which would squeeze all that was learned into a strip."""
+    steps, values = arm.series(reading.name)
     seen = np.isfinite(values).any(axis=1)
-    if series.startswith("edits/"):
+    if reading.name in COUNTED:
         seen = seen & values.any()
         values = values.cumsum(axis=0)
-    if series.startswith("performance/"):
+    if reading.better:
         seen = seen & (steps > 0)
     rows = np.flatnonzero(seen)
     if len(rows) > POINTS:
@@ -118,15 +133,15 @@ def _track(arm: Arm, series: str) -> tuple[Array, Array]:
 def _fill(axes: Axes, panel: Panel, arms: Sequence[Arm], inks: Sequence[str]) -> None:
     positive = True
     for place, (arm, ink) in enumerate(zip(arms, inks, strict=True)):
-        steps, values = _track(arm, panel.series)
+        steps, values = _track(arm, panel.reading)
         if len(steps):
             mean, low, high = bands(values)
             width = 3.2 - 1.8 * place / max(1, len(arms) - 1)  # where arms coincide, those below still show
             axes.plot(steps, mean, color=ink, linewidth=width, marker="o" if len(steps) == 1 else None)
             axes.fill_between(steps, low, high, color=ink, alpha=0.2 if len(arms) < 5 else 0.1, linewidth=0, zorder=1)
             positive = positive and not (mean <= 0).any() and not (low <= 0).any()
-        if panel.null:
-            steps, values = _track(arm, panel.null)
+        if panel.reading.null:
+            steps, values = _track(arm, Reading(panel.reading.null, ""))
             if len(steps):
                 axes.plot(steps, bands(values)[0], color=ink, linestyle=(0, (4, 2)), linewidth=1.1)
     axes.set_title(panel.title)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,23 +14,30 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TimeElapsedColumn
 
+from sandbox.lines.file import LINEAGE
+from sandbox.lines.line import Line, Reader
+from sandbox.lines.readings import read_readings
 from sandbox.report.read import read_manifest
+from sandbox.report.readings import OWN, letter
 from sandbox.report.table import number
 
-LATEST = {"A": "own", "P": "performance/process", "H": "performance/human"}
+SHOWN = 4  # figures beside a bar: own, and the first headlines that have a better side
 
 
 @dataclass(frozen=True)
 class Glimpse:
-    """A run as last seen. `offset`: bytes of lineage already read; `top`: its top level; `latest`: means over seeds."""
+    """A run as last seen. `offset`: bytes of lineage already read, by `reader`; `top`: its top level; `shown`:
+    {reading: what it is called}; `latest`: means over seeds."""
 
     folder: Path
     label: str
     status: Mapping[str, Any] = field(default_factory=dict)
     fresh: bool = False
     offset: int = 0
+    reader: Reader = field(default_factory=lambda: Reader(edits=False))
     top: int = 0
     step: int = 0
+    shown: Mapping[str, str] = field(default_factory=dict)
     latest: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -44,7 +51,8 @@ class Glimpse:
         return self.state not in ("waiting", "running")
 
     def figures(self) -> str:
-        return "  ".join(f"{letter} {number(self.latest[letter])}" for letter in LATEST if letter in self.latest)
+        called = [(so, self.latest[name]) for name, so in self.shown.items() if name in self.latest]
+        return "  ".join(f"{so} {number(mean)}" for so, mean in called)
 
     def line(self) -> str:
         """What is printed at the end of a run."""
@@ -61,27 +69,34 @@ def look(before: Glimpse, began: float) -> Glimpse:
     path = before.folder / "status.json"
     if path.exists():
         now = replace(now, status=json.loads(path.read_text()), fresh=path.stat().st_mtime >= began)
-    path = before.folder / "lineage.jsonl"
+    path = before.folder / LINEAGE
     if not path.exists():
         return now
     if path.stat().st_size < now.offset:  # a resumed run drops the lines after its checkpoint
-        now = replace(now, offset=0)
+        now = replace(now, offset=0, reader=Reader(edits=False))
     with path.open("rb") as file:
         file.seek(now.offset)
         new = file.read()
     whole = new[: new.rfind(b"\n") + 1]
     for text in whole.splitlines():
-        line = json.loads(text)
-        top = now.top or line["level"]  # the first line is the top level's
-        if line["level"] == top:
-            now = replace(now, top=top, step=line["step"], latest={**now.latest, **_means(line)})
+        line = now.reader.read(text)
+        now = replace(
+            now, shown=now.shown or _shown(now.folder), top=now.top or line["level"]
+        )  # the start is the top's
+        if line["level"] == now.top:
+            now = replace(now, step=line["step"], latest={**now.latest, **_means(line, now.shown)})
     return replace(now, offset=now.offset + len(whole))
 
 
-def _means(line: Mapping[str, Any]) -> dict[str, float]:
+def _shown(folder: Path) -> dict[str, str]:
+    headlines = [reading for reading in read_readings(folder) if reading.headline and reading.better]
+    return {reading.name: letter(reading) for reading in (OWN, *headlines)[:SHOWN]}
+
+
+def _means(line: Line, shown: Iterable[str]) -> dict[str, float]:
     read = {"own": line["own"], **line["readings"]} if line["step"] else line["readings"]
-    found = {letter: read[name] for letter, name in LATEST.items() if name in read}
-    return {letter: sum(float("nan") if x is None else x for x in row) / len(row) for letter, row in found.items()}
+    found = {name: read[name] for name in shown if name in read}
+    return {name: sum(float("nan") if x is None else x for x in row) / len(row) for name, row in found.items()}
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,10 @@ import yaml
 from numpy.typing import NDArray
 
 from sandbox.core.error import LineageError, did_you_mean, explain
+from sandbox.core.reading import Reading
+from sandbox.lines.file import LINEAGE, read, texts
+from sandbox.lines.line import Line, Reader
+from sandbox.lines.readings import read_readings
 
 Array = NDArray[np.float64]
 
@@ -21,19 +25,19 @@ OUTCOMES = {"edits/accepted": ("accepted",), "edits/refused": ("rejected", "refu
 
 @dataclass(frozen=True)
 class Run:
-    """One run folder. `lines` are those of the top level of reflection; `torn`: the last line was cut off, as a
+    """One run folder, as the lines of its top level of reflection tell it. `columns`: {name: (steps [n], values [n,
+    S])}; `step`: the last one written; `readings`: what its meters say of them. `torn`: the last line was cut off, as a
     killed run leaves it, and is left out."""
 
     folder: Path
     label: str
     config: dict[str, Any]
     status: dict[str, Any]
-    lines: tuple[dict[str, Any], ...]
+    seeds: list[int]
+    step: int
+    columns: Mapping[str, tuple[Array, Array]]
+    readings: tuple[Reading, ...] = ()
     torn: bool = False
-
-    @property
-    def seeds(self) -> list[int]:
-        return self.lines[0]["seeds"] if self.lines else []
 
     def series(self, name: str) -> tuple[Array, Array]:
         """The steps [n] at which `name` was read, and what was read [n, S].
@@ -41,17 +45,7 @@ class Run:
         `name`: a reading, `own`, or a key of `OUTCOMES` (1 where the step's edit had that outcome). What was written
         as null is NaN.
         """
-        found = [(line["step"], values) for line in self.lines if (values := _values(line, name)) is not None]
-        steps, values = np.array([step for step, _ in found], float), np.array([row for _, row in found], float)
-        return steps, values.reshape(len(found), len(self.seeds))
-
-
-def _values(line: dict[str, Any], name: str) -> list[Any] | None:
-    if name == "own":
-        return line["own"] if line["step"] else None
-    if name in OUTCOMES:
-        return [verdict in OUTCOMES[name] for verdict in line["verdict"]] if line["step"] else None
-    return line["readings"].get(name)
+        return self.columns.get(name, (np.empty(0), np.empty((0, len(self.seeds)))))
 
 
 def read_run(folder: Path, label: str | None = None) -> Run:
@@ -60,45 +54,48 @@ def read_run(folder: Path, label: str | None = None) -> Run:
         raise LineageError(explain(expected="a run folder, with config.yaml", got=str(folder), do=_near(folder)))
     config = yaml.safe_load((folder / "config.yaml").read_text())
     status = folder / "status.json"
-    lines, torn = _read_lines(folder / "lineage.jsonl")
+    written = (folder / LINEAGE).is_file()
+    seeds, step, columns = _columns(folder) if written else ([], 0, {})
     return Run(
         folder=folder,
         label=label or config.get("label", folder.name),
         config=config,
         status=json.loads(status.read_text()) if status.is_file() else {},
-        lines=tuple(line for line in lines if line["level"] == lines[0]["level"]),  # the start is the top level's
-        torn=torn,
+        seeds=seeds,
+        step=step,
+        columns=columns,
+        readings=read_readings(folder),
+        torn=written and texts(folder)[1],
     )
 
 
-def _read_lines(path: Path) -> tuple[list[dict[str, Any]], bool]:
-    texts = path.read_bytes().split(b"\n") if path.is_file() else []
-    lines: list[dict[str, Any]] = []
-    for number, text in enumerate(texts, start=1):
-        if not text:
+def _columns(folder: Path) -> tuple[list[int], int, dict[str, tuple[Array, Array]]]:
+    """Seeds, last step and every column of the lines of the top level, which is that of the first line."""
+    rows: dict[str, tuple[list[int], list[Array]]] = {}
+    seeds: list[int] = []
+    step = top = 0
+    for number, line in enumerate(read(folder, Reader(edits=False)), start=1):
+        top = top or line["level"]
+        seeds = seeds or line["seeds"]
+        if line["seeds"] != seeds:
+            raise LineageError(explain(expected=f"the seeds of the first line on line {number} of {folder / LINEAGE}",
+                                       got=f"{line['seeds']}, not {seeds}", do="Run it again."))  # fmt: skip
+        if line["level"] != top:
             continue
-        try:
-            line = json.loads(text)
-            _check(line, lines[0] if lines else line)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            if number == len(texts):
-                return lines, True
-            raise LineageError(explain(expected=f"a whole record on line {number} of {path}",
-                                       got=f"{type(error).__name__}: {error}",
-                                       do="Run it again: delete the folder first."))  from error  # fmt: skip
-        lines.append(line)
-    return lines, False
+        step = line["step"]
+        for name, values in _values(line).items():
+            steps, found = rows.setdefault(name, ([], []))
+            steps.append(step)
+            found.append(np.array(values, float))
+    return seeds, step, {name: (np.array(steps, float), np.array(found)) for name, (steps, found) in rows.items()}
 
 
-def _check(line: dict[str, Any], first: dict[str, Any]) -> None:
-    for key in ("step", "level"):
-        if not isinstance(line[key], int):
-            raise ValueError(f"{key} is {line[key]!r}")
-    if line["seeds"] != first["seeds"]:
-        raise ValueError(f"seeds {line['seeds']}, on the first line {first['seeds']}")
-    for name, values in {"verdict": line["verdict"], "own": line["own"], **line["readings"]}.items():
-        if len(values) != len(line["seeds"]):
-            raise ValueError(f"{len(values)} entries of {name} for {len(line['seeds'])} seeds")
+def _values(line: Line) -> dict[str, Any]:
+    """What a line says in numbers; nothing was lived, and nothing asked for, before the first step."""
+    if not line["step"]:
+        return dict(line["readings"])
+    outcomes = {name: [verdict in such for verdict in line["verdict"]] for name, such in OUTCOMES.items()}
+    return {"own": line["own"], **outcomes, **line["readings"]}
 
 
 def find_runs(paths: Sequence[str | Path], runs: Path = Path("runs")) -> list[Run]:

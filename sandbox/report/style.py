@@ -65,10 +65,10 @@ def count(arms: Sequence[Arm]) -> str:
     return f"n = {n} seed{'s' if counts[-1] > 1 else ''}"
 
 
-def head(figure: Figure, title: str, under: str, left: float) -> None:
+def title(figure: Figure, words: str, under: str, left: float) -> None:
     """Title and, below it, a line of explanation; `left` in figure width."""
     inch = 1 / figure.get_figheight()
-    figure.text(left, 1 - 0.18 * inch, title, size=15, weight="bold", va="top")
+    figure.text(left, 1 - 0.18 * inch, words, size=15, weight="bold", va="top")
     figure.text(left, 1 - 0.5 * inch, under, size=9.5, color=FAINT, va="top")
 
 

@@ -12,15 +12,18 @@ from sandbox.archive.checkpoint import CHECKPOINTS
 from sandbox.archive.lineage import LINEAGE
 from sandbox.core.error import ConfigError, explain
 from sandbox.core.record import Record, Verdict
+from sandbox.lines.readings import read_readings
 
 AXIS = "reflective_step"
+SUMMARIES = {"higher": "last,max", "lower": "last,min", "": "last"}  # by the better side that a reading has
 ROWS = 1000  # edits kept in the table: the newest, if there are more
 
 
 @dataclass(frozen=True)
 class Wandb:
     """`mode` is "offline", "online" or "disabled". Every reading is logged as its mean over seeds and, where there are
-    several, each seed's own under `seed_<n>/` if `by_seed`."""
+    several, each seed's own under `seed_<n>/` if `by_seed`; its summary holds the last value and, where it has a better
+    side, the best."""
 
     mode: Literal["offline", "online", "disabled"] = "offline"
     project: str = "sandbox"
@@ -52,6 +55,8 @@ class Wandb:
                                       do="Run `wandb login`, or set mode=offline.")) from error  # fmt: skip
         run.define_metric(AXIS)
         run.define_metric("*", step_metric=AXIS)
+        for reading in read_readings(folder):
+            run.define_metric(reading.name, step_metric=AXIS, summary=SUMMARIES[reading.better])
         return WandbTracker(self, run, folder, 1 + len(config["above"]))
 
 

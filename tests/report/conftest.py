@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+
+from sandbox.core.reading import Reading
+from sandbox.report.study import Study, load
+
+STUDY = Path(__file__).parents[2] / "conf" / "study"
+DESCRIBED = (
+    Reading("performance/process", "P, the process's objective", "lower", "loss on held-out data", headline=True),
+    Reading("performance/calibrated", "P calibrated", "lower", "loss after one temperature", headline=True),
+    Reading("performance/human", "H, the human's objective", "higher", "score in deployment", headline=True),
+    Reading("rule/*", "Rule"),
+    Reading("merge/m", "M, merge of outer and inner", unit="share", null="merge/null", headline=True),
+    Reading("merge/null", "M of random partitions", unit="share"),
+    Reading("gap/audit", "Gap of the audit"),
+)
 
 Cell = Callable[[int, int], float]
 WriteRun = Callable[..., Path]
@@ -31,8 +46,10 @@ def write_run(
     every: int = 2,
     verdict: Callable[[int, int], str] = lambda step, seed: "accepted",
     state: str = "finished",
+    described: Sequence[Reading] = DESCRIBED,
 ) -> Path:
-    """A run of one level; each cell is given (step, seed). Readings fall on every `every`-th step and the last."""
+    """A run of one level; each cell is given (step, seed). Readings fall on every `every`-th step and the last; none is
+    `described` in an older run."""
     folder.mkdir(parents=True)
     config = {"label": label, "seed": seeds[0], "seeds": len(seeds), "steps": steps, "runs": "runs", **CONFIG}
     for key, value in (settings or {}).items():
@@ -44,6 +61,8 @@ def write_run(
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     status = {"state": state, "step": steps, "steps": steps, "seconds": 1.5}
     (folder / "status.json").write_text(json.dumps(status))
+    if described:
+        (folder / "readings.json").write_text(json.dumps([asdict(reading) for reading in described]))
     with (folder / "lineage.jsonl").open("w") as file:
         for step in range(steps + 1):
             read = step % every == 0 or step == steps
@@ -66,6 +85,16 @@ def written(x: float) -> float | None:
 @pytest.fixture
 def write() -> WriteRun:
     return write_run
+
+
+@pytest.fixture
+def first_light() -> Study:
+    return load(STUDY / "first_light.yaml")
+
+
+@pytest.fixture
+def dial() -> Study:
+    return load(STUDY / "dial.yaml")
 
 
 @pytest.fixture

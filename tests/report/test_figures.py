@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from sandbox.core.reading import Reading
 from sandbox.report import figures
 from sandbox.report.arms import Arm, group
-from sandbox.report.dial import closed_form, dialled, draw_dial
+from sandbox.report.dial import curve, dialled, draw_dial
 from sandbox.report.read import find_runs
+from sandbox.report.study import Study
 from sandbox.report.style import colours
 
 READINGS = {
@@ -18,7 +20,9 @@ READINGS = {
     "rule/trust": lambda step, seed: 0.1,
     "merge/m": lambda step, seed: 0.4 + seed / 1000,
     "merge/null": lambda step, seed: 0.3,
+    "gap/audit": lambda step, seed: 0.1,
 }
+OWN, HUMAN = Reading("own", "A"), Reading("performance/human", "H", "higher")
 
 
 def trusts(tmp_path: Path, write, *values: float, **more) -> list[Arm]:
@@ -34,15 +38,17 @@ def titles(figure: Figure | None) -> list[str]:
 
 def test_only_panels_with_data_are_drawn(tmp_path: Path, write) -> None:
     arms = group(find_runs([write(tmp_path / "own", "own", readings=READINGS)]))
-    page = figures._page(arms, None)
+    page = figures.page(arms, None, figures.panels(arms)[0])
     assert [title.split(",")[0] for title in titles(page)] == ["A", "H", "Rule: trust", "M", "Edits accepted"]
+    other = figures.page(arms, None, figures.panels(arms)[1])
+    assert titles(other) == ["Gap of the audit"]
     assert page
     assert any("n = 3 seeds" in text.get_text() for text in page.texts)
 
 
 def test_a_band_is_the_interval_and_the_null_is_dashed(tmp_path: Path, write) -> None:
     arms = group(find_runs([write(tmp_path / "own", "own", readings=READINGS)]))
-    page = figures._page(arms, None)
+    page = figures.page(arms, None, figures.panels(arms)[0])
     assert page
     merge = next(axes for axes in page.axes if axes.get_ylabel().startswith("share"))
     solid, dashed = merge.get_lines()
@@ -57,7 +63,7 @@ def test_a_band_is_the_interval_and_the_null_is_dashed(tmp_path: Path, write) ->
 @pytest.mark.parametrize(("sign", "scale"), [(1, "log"), (-1, "linear")])
 def test_the_own_objective_is_on_a_log_axis_where_positive(tmp_path: Path, write, sign: int, scale: str) -> None:
     arms = group(find_runs([write(tmp_path / "own", "own", own=lambda step, seed: sign / step)]))
-    page = figures._page(arms, None)
+    page = figures.page(arms, None, figures.panels(arms)[0])
     assert page
     assert page.axes[0].get_yscale() == scale
 
@@ -65,19 +71,19 @@ def test_the_own_objective_is_on_a_log_axis_where_positive(tmp_path: Path, write
 def test_edits_add_up(tmp_path: Path, write) -> None:
     folder = write(tmp_path / "own", "own", verdict=lambda step, seed: "accepted" if step > 1 else "rejected")
     arms = group(find_runs([folder]))
-    assert figures._track(arms[0], "edits/accepted")[1][:, 0].tolist() == [0, 1, 2, 3]
-    assert figures._track(arms[0], "edits/refused")[1][:, 0].tolist() == [1, 1, 1, 1]
+    assert figures._track(arms[0], Reading("edits/accepted", ""))[1][:, 0].tolist() == [0, 1, 2, 3]
+    assert figures._track(arms[0], Reading("edits/refused", ""))[1][:, 0].tolist() == [1, 1, 1, 1]
 
 
 def test_a_long_run_is_thinned_but_keeps_its_ends(tmp_path: Path, write) -> None:
     arms = group(find_runs([write(tmp_path / "own", "own", seeds=[0], steps=1000)]))
-    steps, values = figures._track(arms[0], "own")
+    steps, values = figures._track(arms[0], OWN)
     assert (len(steps), len(values), steps[0], steps[-1]) == (400, 400, 1, 1000)
 
 
 def test_the_start_is_left_out_of_the_objectives(tmp_path: Path, write) -> None:
     arms = group(find_runs([write(tmp_path / "own", "own", readings=READINGS)]))
-    assert figures._track(arms[0], "performance/human")[0].tolist() == [2, 4]
+    assert figures._track(arms[0], HUMAN)[0].tolist() == [2, 4]
 
 
 def test_the_dial_is_one_number_that_sets_all_arms_apart(tmp_path: Path, write) -> None:
@@ -92,34 +98,46 @@ def test_the_dial_is_one_number_that_sets_all_arms_apart(tmp_path: Path, write) 
     assert dialled([*arms, *again]) is None
 
 
-def test_the_dial_shows_m_its_null_the_closed_form_and_h(tmp_path: Path, write) -> None:
-    figure = draw_dial(trusts(tmp_path, write, 0.0, 0.5, 1), "rule.trust")
-    assert [title.split(",")[0] for title in titles(figure)] == ["M", "H"]
+def test_the_dial_shows_headlines_their_null_and_their_closed_form(tmp_path: Path, write, dial) -> None:
+    figure = draw_dial(trusts(tmp_path, write, 0.0, 0.5, 1), "rule.trust", dial)
+    assert [title.split(",")[0] for title in titles(figure)] == ["H", "M"]
     assert figure
-    legend = figure.axes[0].get_legend()
+    legend = figure.axes[1].get_legend()
     assert legend
     labels = [text.get_text() for text in legend.get_texts()]
-    assert labels == ["closed form for teacher rate 0.035, 10 inner steps", "M measured", "null: random partitions"]
+    assert labels == ["closed form for teacher rate 0.035, 10 inner steps", "M measured",
+                      "null: M of random partitions"]  # fmt: skip
+    assert not figure.axes[0].get_legend()
 
 
-def test_the_closed_form_is_of_self_distillation_alone(tmp_path: Path, write) -> None:
+def test_the_closed_form_is_of_self_distillation_alone(tmp_path: Path, write, dial) -> None:
     arms = trusts(tmp_path, write, 0.0, 0.5, **{"rule._target_": "sandbox.rule.sgd.SGD"})
-    figure = draw_dial(arms, "rule.trust")
-    assert figure
-    assert not [line for line in figure.axes[0].get_lines() if "closed" in str(line.get_label())]
+    for figure in (
+        draw_dial(arms, "rule.trust", dial),
+        draw_dial(trusts(tmp_path / "b", write, 0.1, 1.0), "rule.trust", Study()),
+    ):
+        assert figure
+        assert not [line for line in figure.axes[1].get_lines() if "closed" in str(line.get_label())]
 
 
-def test_the_closed_form() -> None:
-    one_step = closed_form(np.array([0.0, 0.5, 1.0]), 0.3, 1)  # a = 1: t / (1 + t)
-    assert np.allclose(one_step, [0, 1 / 3, 0.5])
+def test_the_closed_form_of_the_dial(dial) -> None:
+    [form] = dial.closed_forms
+
+    def at(trust: list[float], rate: float, horizon: int) -> np.ndarray:
+        return curve(form, {"rule.teacher_rate": rate, "horizon": horizon}, np.array(trust))
+
+    assert np.allclose(at([0.0, 0.5, 1.0], 0.3, 1), [0, 1 / 3, 0.5])  # one step, a = 1: t / (1 + t)
+    assert np.allclose(at([0.5], 0, 10), 1 / 3)  # a teacher that never moves leaves all unaveraged
     a = (1 + 0.9 + 0.81) / 3  # a teacher's lag over three steps at rate .1, term by term
-    assert isclose(closed_form(np.array([0.4]), 0.1, 3)[0], 0.4 * a / (0.6 + 0.8 * a))
+    assert isclose(at([0.4], 0.1, 3)[0], 0.4 * a / (0.6 + 0.8 * a))
 
 
 def test_files_are_written_and_no_colour_serves_twice(tmp_path: Path, write) -> None:
     arms = trusts(tmp_path / "runs", write, 0.0, 0.5)
     paths = figures.draw(arms, tmp_path)
     assert [path.name for path in paths] == ["steps.png", "dial.png"]
+    paths = figures.draw(arms, tmp_path, everything=True)
+    assert [path.name for path in paths] == ["steps.png", "dial.png", "others.png"]
     assert all(path.stat().st_size > 10_000 for path in paths)
     for count in (1, 2, 9, 20):
         assert len(set(colours(count, ordered=False))) == count

@@ -40,7 +40,8 @@ def test_only_what_is_new_is_read(tmp_path: Path, write) -> None:
     path.write_text("#" * first.offset + text[first.offset :])  # what was read is not looked at again
     then = look(first, began=0)
     assert (then.step, then.offset) == (4, len(text))
-    assert then.latest == {"A": 5.0, "P": 2.0, "H": pytest.approx(0.6)}
+    assert then.latest == {"own": 5.0, "performance/process": 2.0, "performance/human": pytest.approx(0.6)}
+    assert then.figures() == "A 5.000  P 2.000  H .600"
     path.write_text(text[: text.index("\n") + 1])  # cut, as a resumed run does
     assert look(then, began=0).step == 0
 

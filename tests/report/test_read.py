@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from sandbox.core.error import LineageError
+from sandbox.lines.file import read
+from sandbox.lines.line import Writer
 from sandbox.report.arms import group, named
 from sandbox.report.read import find_runs, read_run
 
@@ -60,8 +62,9 @@ def test_a_line_cut_off_at_the_end_is_left_out(tmp_path: Path, write) -> None:
     ("spoil", "says"),
     [
         (lambda line: line[:50], "JSONDecodeError"),
-        (lambda line: line.replace('"own": [1.0, 1.0, 1.0]', '"own": [1.0]'), "1 entries of own for 3 seeds"),
-        (lambda line: line.replace('"readings"', '"meters"'), "'readings'"),
+        (lambda line: line.replace('"own": [1.0, 1.0, 1.0]', '"own": [1.0]'), "1 entries for 3 seeds"),
+        (lambda line: line.replace('"own"', '"mine"'), "'own'"),
+        (lambda line: line.replace('"seeds": [0, 1, 2]', '"seeds": [3, 4, 5]'), "not .0, 1, 2."),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, write, spoil, says: str) -> None:
@@ -71,6 +74,27 @@ def test_a_bad_line_is_named(tmp_path: Path, write, spoil, says: str) -> None:
     (folder / "lineage.jsonl").write_text("\n".join(lines) + "\n")
     with pytest.raises(LineageError, match=rf"line 3 of .*lineage\.jsonl; got .*{says}"):
         read_run(folder)
+
+
+def test_a_packed_lineage_is_read_as_a_plain_one(tmp_path: Path, write) -> None:
+    readings = {"performance/human": lambda step, seed: float("nan") if seed == 1 else 0.5 + step / 1000}
+    folder = write(tmp_path / "run", "own", seeds=range(5), own=lambda step, seed: 1 / (step + seed), readings=readings)
+    before = read_run(folder)
+    lines = list(read(folder))
+    writer = Writer(packed=True)
+    texts = [writer.write({**line, "own": array(line["own"]), "readings": {name: array(row) for name, row in
+                           line["readings"].items()}}) for line in lines]  # fmt: skip
+    (folder / "lineage.jsonl").write_text("".join(text + "\n" for text in texts))
+    after = read_run(folder)
+    assert '"own":"' in texts[2]
+    assert after.columns.keys() == before.columns.keys()
+    for name, (steps, values) in before.columns.items():
+        np.testing.assert_array_equal(after.columns[name][0], steps)
+        np.testing.assert_allclose(after.columns[name][1], values, rtol=5.1e-6)
+
+
+def array(values: list) -> np.ndarray:
+    return np.array(values, float)
 
 
 def test_a_path_is_a_run_or_a_folder_of_runs_or_a_launch(tmp_path: Path, write, launch, monkeypatch) -> None:

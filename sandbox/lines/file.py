@@ -1,0 +1,34 @@
+"""The file of a lineage: whole lines in order. Every reader leaves out a last line without its end, which was torn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from sandbox.core.error import LineageError, explain
+from sandbox.lines.line import Line, Reader
+
+LINEAGE = "lineage.jsonl"
+
+
+def texts(folder: Path) -> tuple[list[bytes], bool]:
+    """Each whole line as it stands in the file, and whether a torn one follows: its writer was killed."""
+    path = folder / LINEAGE
+    if not path.is_file():
+        raise LineageError(explain(expected=f"a run folder with {LINEAGE}", got=str(folder),
+                                   do="Name a folder under runs/."))  # fmt: skip
+    *whole, torn = path.read_bytes().split(b"\n")
+    return whole, bool(torn)
+
+
+def read(folder: Path, reader: Reader | None = None) -> Iterator[Line]:
+    """Every whole line, one at a time; `reader` remembers what later lines leave out. Raises `LineageError` naming the
+    line that can't be read."""
+    reader = reader or Reader()
+    for number, text in enumerate(texts(folder)[0], start=1):
+        try:
+            yield reader.read(text)
+        except (ValueError, KeyError, TypeError, AttributeError, StopIteration, IndexError) as error:
+            raise LineageError(explain(expected=f"a whole record on line {number} of {folder / LINEAGE}",
+                                       got=f"{type(error).__name__}: {error}",
+                                       do="The file was changed by hand, or its disk failed."))  from error  # fmt: skip
