@@ -109,11 +109,6 @@ class Life:
 class Rule(Protocol):
     """A learning rule: loss and update. phi is unconstrained; a bounded number is squashed when read."""
 
-    @property
-    def outer(self) -> tuple[str, ...]:
-        """State paths of the process: the outer side of the merge partition, where `params` are the inner."""
-        ...
-
     def init(self, params: Params) -> Params:
         """phi, for weights of this shape."""
         ...
