@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 Product = Callable[[Tensor], Tensor]  # probes [P, S, n] -> uᵀJ, or J u, of each
-NUMBERS = 2**22  # of probes that go through a product at once: 16 MB in float32, 32 MB in float64
+NUMBERS = 2**20  # of probes that go through a product at once: 4 MB in float32, 8 MB in float64
 
 
 def at_once(systems: int, n: int, numbers: int = NUMBERS) -> int:

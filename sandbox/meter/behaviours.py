@@ -22,7 +22,7 @@ from sandbox.measure.distance import chord
 
 RADII = (0.03, 0.1, 0.3, 1.0)  # of the noise on weights, in units of their root mean square
 STRIDE = 0.02  # of one optimising step, in units of the length of all weights
-SIDE_BY_SIDE = 32  # agents that are scored at once, fewer where they are large
+SIDE_BY_SIDE = 8  # agents that are scored at once, fewer where they are large; more no longer fit the cache
 NUMBERS = 2**22  # weights of theirs, at most, unless one agent has more
 
 

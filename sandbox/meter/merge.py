@@ -27,8 +27,9 @@ class Merge:
     where every leaf named has one row a seed (one task a seed).
 
     M counts what the tape sees. An editor whose answer carries no derivative (a step function, a call to the outside)
-    reads as one that nothing feeds: M is 0 although LCD, which runs the step, may not be. A number in psi that the step
-    sets to a constant (a counter of refusals, after an edit that is taken) counts as one that erases itself, K = -1.
+    reads as one that nothing feeds: K_oi lacks its part, and M is 0 where there is no other feedback. Measure such a
+    system by differences (`measure.reading.read`). A number in psi that the step sets to a constant, as `reflective`
+    does with its count of refusals after an edit that is taken, counts as one that erases itself, K = -1.
     """
 
     every: int = 30
@@ -37,7 +38,7 @@ class Merge:
     name: str = "merge"
     outer: tuple[str, ...] = OUTER
     inner: tuple[str, ...] = INNER
-    numbers: int = 2**22
+    numbers: int = 2**20
 
     @property
     def readings(self) -> tuple[Reading, ...]:

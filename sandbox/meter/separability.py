@@ -35,12 +35,12 @@ class Separability:
 
     every: int = 30
     cut: int = 10
-    probes: int = 4
+    probes: int = 2
     largest: int = 300
     name: str = "separability"
     outer: tuple[str, ...] = OUTER
     inner: tuple[str, ...] = INNER
-    numbers: int = 2**22
+    numbers: int = 2**20
 
     @property
     def readings(self) -> tuple[Reading, ...]:
