@@ -1,5 +1,7 @@
 """A number moves only on purpose: a tiny run of every preset and experiment against what it gave before.
 
+On one machine the numbers repeat to the last digit, and to 5e-6 where work is batched otherwise. Between machines, and
+between vector instructions and none, they were seen to differ by up to 3e-5 (float32; P calibrated and gaps most).
 After a change that is meant to move one, write them anew with `python tests/test_golden.py` and say why in the commit.
 """
 
@@ -22,6 +24,7 @@ RUNS = [f"preset={path.stem}" for path in sorted(CONF.glob("preset/*.yaml"))] + 
     f"experiment={path.relative_to(CONF / 'experiment').with_suffix('')}"
     for path in sorted(CONF.glob("experiment/**/*.yaml"))
 ]
+REL, ABS = 5e-5, 1e-8
 SMALL = ["seeds=2", "steps=3", "tracker=jsonl"]
 
 
@@ -37,7 +40,7 @@ def test_a_number_moves_only_on_purpose(choice: str, tmp_path: Path) -> None:
     now = final(choice, tmp_path)
     assert now.keys() == before.keys()
     for name, values in now.items():
-        assert values == pytest.approx(before[name], rel=5e-3, abs=1e-5, nan_ok=True), name
+        assert values == pytest.approx(before[name], rel=REL, abs=ABS, nan_ok=True), name
 
 
 def test_every_golden_run_still_exists() -> None:
