@@ -178,6 +178,7 @@ def _live(config: Config, starts: Sequence[Starts], overrides: Sequence[str], no
     kept = {key: False if key == "force" else value for key, value in config.items()}
     write_whole(folder / "config.yaml", yaml.safe_dump(kept, sort_keys=False).encode())
     notes.describe(about(identity(config), overrides, built_of(config)))
+    lineage.write_readings(folder, [reading for meter in loop.meters for reading in meter.readings])
     notes.say("running")
     trackers: list[Tracker] = []
     finished = False

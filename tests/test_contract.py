@@ -49,6 +49,7 @@ AROUND = {
     "meter/alignment": DIGITS | {"meta_learner": "reflective"},
     "meter/merge": DIGITS | {"meta_learner": "reflective"},
     "meter/separability": DIGITS | {"meta_learner": "reflective"},
+    "meter/teacher": DIGITS,
     "meter/string": DIGITS | {"meta_learner": "reflective"},
 }
 

@@ -36,8 +36,9 @@ class Probe(Protocol):
         ...
 
     def reflect(self, state: State, reached: Sequence[str]) -> State:
-        """F: one reflective step from `state` on a stream of its own, on the tape, its edit taken unjudged. An edit
-        that touches none of the `reached` paths is left out: the map between them is the same without it."""
+        """F: one reflective step from `state` on a stream of its own, on the tape where a leaf of `state` is, its edit
+        taken unjudged. An edit that shows on none of the `reached` paths is left out: the map between them is the same
+        without it."""
         ...
 
     def once(self, key: str, compute: Callable[[], Any]) -> Any:

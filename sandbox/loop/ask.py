@@ -77,7 +77,7 @@ def _answers(turn: Turn, questions: list[Question]) -> list[Answer]:
                 fresh[question] = source.consult(question, _row(psi, r), Seen(**_row(seen, r)))
         journal.note(fresh)
         known |= fresh
-    return [answer for answer in known.values() if answer is not None]
+    return [answer for question in questions if (answer := known[question]) is not None]
 
 
 def ask(turn: Turn) -> Turn:

@@ -10,7 +10,6 @@ without its norms, its null and the share of bounded numbers near their bound.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import nan
 from typing import Any, Literal
@@ -22,6 +21,7 @@ from torch import Tensor
 
 from sandbox.measure.array import array, members, square
 from sandbox.measure.error import wrong
+from sandbox.measure.product import NUMBERS, Product, at_once, in_pieces
 
 
 @dataclass(frozen=True)
@@ -74,13 +74,14 @@ def exact_coupling(
 
 
 def probed_coupling(
-    product: Callable[[Tensor], Tensor],
+    product: Product,
     outer: Any,
     noise: Tensor,
     partition: Tensor,
     *,
     side: Literal["left", "right"] = "left",
     near_bound: float | Tensor = nan,
+    numbers: int = NUMBERS,
 ) -> Coupling:
     """M by random probes, for systems whose Jacobian is too large: E|uᵀK restricted to columns|² = |K_block|² for
     u ~ N(0, 1) on the rows of a block (Hutchinson 1990), and likewise from the right.
@@ -88,10 +89,14 @@ def probed_coupling(
     `product` maps probes [P, S, n] to uᵀJ (side "left": vector-Jacobian) or to J u ("right": Jacobian-vector);
     `outer` is a mask [n] or indices; `noise` [m, S, n], m ≥ 2, holds standard normals; `partition` [R, n] holds
     uniforms, each row of which orders the coordinates of one random partition (R = 0: the null is NaN). It costs
-    2 m (1 + R) products. The standard error is that of the mean over probes, carried through log(M / (1 - M)). One of
-    the S systems whose derivatives are not finite reads NaN throughout, and the others go on: see `finite`.
+    m (2 + R) products: of a random partition only the outer side is probed, and the inner's product is what is left of
+    the whole's. The standard error is that of the mean over probes, carried through log(M / (1 - M)). One of the S
+    systems whose derivatives are not finite reads NaN throughout, and the others go on: see `finite`.
+
+    Memory: at most `numbers` numbers of probes (or one probe) go through `product` at once, which is what its own
+    memory grows by; beside that this function holds at most five times max(numbers, (2 + R) S n) numbers.
     """
-    m, _, n = noise.shape
+    m, systems, n = noise.shape
     if m < 2:
         raise wrong(expected="at least 2 probes", got=f"{m}", do="One probe has no standard error; 32 give about .02.")
     real = torch.from_numpy(members(outer, n))[None].to(noise.device)
@@ -99,14 +104,27 @@ def probed_coupling(
     shuffled = torch.zeros_like(partition, dtype=torch.bool).scatter(1, order[:, : int(real.sum())], True)
     chosen = torch.cat([real, shuffled])  # [1 + R, n]: which coordinates are outer
     sides = torch.stack([chosen, ~chosen], dim=1).to(noise.dtype)  # [1 + R, 2, n]
-    probes = noise[None, None] * sides[:, :, None, None, :]  # [1 + R, 2 (probed), m, S, n]
-    found = product(probes.flatten(0, 2)).reshape(probes.shape) - probes
-    each = torch.einsum("psmkn,pcn->mpksc", found.square(), sides)  # [m, 1 + R, S, probed, read]
+    probed = torch.cat([sides[0], sides[1:, 0]])  # [2 + R, n]
+    most = at_once(systems, n, numbers)
+    each = torch.cat(
+        [_squares(product, rows, probed, sides, most) for rows in noise.split(max(1, most // len(probed)))]
+    )  # [m, 1 + R, S, probed, read]
     if side == "right":
         each = each.transpose(-1, -2)
     norm = each.mean(dim=0).sqrt()
     merged = _merged(norm)
     return _coupling(merged, _standard_error(each[:, 0], merged[0], side), norm[0], near_bound)
+
+
+def _squares(product: Product, rows: Tensor, probed: Tensor, sides: Tensor, most: int) -> Tensor:
+    """[m, 1 + R, S, 2 (probed), 2 (read)]: squared lengths of the products of `rows` [m, S, n] with K, by block."""
+    probes = (rows * probed[:, None, None]).flatten(0, 1)  # [(2 + R) m, S, n]
+    found = (in_pieces(product, probes, most).sub_(probes)).reshape(len(probed), *rows.shape)
+    whole = found[0] + found[1]  # products are linear: of any partition, what one side lacks is the other's
+    halves = [(found[0], found[1]), *((outer, whole - outer) for outer in found[2:])]
+    lengths = [torch.stack([torch.einsum("mkn,cn->mkc", half.square(), reads) for half in pair], dim=2)
+               for pair, reads in zip(halves, sides, strict=True)]  # fmt: skip
+    return torch.stack(lengths, dim=1)
 
 
 def near_bound(values: Any, low: float, high: float, *, within: float = 0.01) -> NDArray[np.float64]:

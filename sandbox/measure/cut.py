@@ -23,14 +23,18 @@ class LoopCut:
     moved: Array
 
 
-def loop_cut(step: Callable[[Any], Any], state: Any, outer: Any, steps: int, *, compared: Any = None) -> LoopCut:
+def loop_cut(
+    step: Callable[[Any], Any], state: Any, outer: Any, steps: int, *, compared: Any = None, together: bool = False
+) -> LoopCut:
     """The outer's course against its course while it reads the inner as it was at the start.
 
     LCD_k = |Δθ - Δθ_cut| / (|Δθ| + |Δθ_cut|), Δ since the start; LCD_1 is 0, as both then read the same. `step` maps a
     flat state [n], or a batch of them [..., n], tensor or array as given, to the next; `outer` is a mask [n] or
     indices, and Δ is taken over those of them that are `compared` (a mask or indices; by default all), which leaves
-    out clocks. The step must be a function of the state: fix its noise. Raises where two calls differ, where a state is
-    not finite (and at which step), where the partition leaves a side empty, and for fewer than one step.
+    out clocks. The step must be a function of the state: fix its noise. `together` says that it takes a batch with one
+    more axis in front, so that both courses [2, ..., n] go through each call after the first; then nothing checks that
+    two calls agree. Raises where they differ, where a state is not finite (and at which step), where the partition
+    leaves a side empty, and for fewer than one step.
     """
     start = array(state, "the state")
     side = members(outer, start.shape[-1] if start.ndim else 0)
@@ -49,15 +53,20 @@ def loop_cut(step: Callable[[Any], Any], state: Any, outer: Any, steps: int, *, 
         handed = torch.from_numpy(z.copy()).to(form) if form is not None else z.copy()
         return array(step(handed), name, z.shape).copy()
 
-    if not np.array_equal(after(start, "the state after step 1"), after(start, "the state after step 1")):
+    first = after(start, "the state after step 1")
+    if not together and not np.array_equal(first, after(start, "the state after step 1")):
         raise wrong(expected="a step that is a function of the state", got="two calls that differ",
                     do="Draw its noise once and hand it in, or make its generator inside the step.")  # fmt: skip
-    intact, cut = start, start
+    both = np.stack([first, first])  # the intact course and the cut one, which read the same in the first step
     divergence, moved = np.zeros((steps, *start.shape[:-1])), np.zeros((steps, *start.shape[:-1]), bool)
     for k in range(steps):
-        intact = after(intact, f"the state after step {k + 1}")
-        cut = np.where(side, after(cut, f"the cut state after step {k + 1}"), start)  # the inner stays as it was
-        gone, alone = (intact - start)[..., seen], (cut - start)[..., seen]
+        if k and together:
+            both = after(both, f"the states after step {k + 1}")
+        elif k:
+            names = (f"the state after step {k + 1}", f"the cut state after step {k + 1}")
+            both = np.stack([after(course, name) for course, name in zip(both, names, strict=True)])
+        both[1] = np.where(side, both[1], start)  # the inner stays as it was
+        gone, alone = (both - start)[..., seen]
         with np.errstate(over="ignore"):
             length = array(
                 np.linalg.norm(gone, axis=-1) + np.linalg.norm(alone, axis=-1), f"a course up to step {k + 1}"

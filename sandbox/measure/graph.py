@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import torch
 from scipy.sparse.csgraph import connected_components
+from torch import Tensor
 
 from sandbox.measure.array import Array, array, square
 from sandbox.measure.error import wrong
+from sandbox.measure.product import NUMBERS, Product, at_once
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,42 @@ def components(norms: Any, sizes: Mapping[str, float], *, tau: float = 1e-8) -> 
         tuple(tuple(name for name, label in zip(names, labels, strict=True) if label == c) for c in order),
         {(names[f], names[t]): float(norms[t, f]) for t, f in zip(*np.nonzero(norms > tau), strict=True)},
     )
+
+
+def block_norms(
+    product: Product,
+    noise: Tensor,
+    belongs: Array,
+    *,
+    side: Literal["left", "right"] = "left",
+    numbers: int = NUMBERS,
+) -> Array:
+    """[S, modules, modules]: |K_[to, from]|_F of S systems by products of their Jacobians, for `components`.
+
+    `product`, `noise` [m, S, n] and `side` are as in `coupling.probed_coupling`; `belongs` [modules, n] is 1 where a
+    coordinate is in a module. A module of at most m numbers is read exactly, by one product a number, a larger one by
+    m random probes (Hutchinson 1990). Memory: at most `numbers` numbers of probes (or one probe) go through `product`
+    at once, and this function holds at most three times as many.
+    """
+    m, systems, n = noise.shape
+    within = torch.from_numpy(belongs).to(noise.dtype)
+    coordinates = [np.flatnonzero(row) for row in belongs]
+    plan = [(i, r) for i, found in enumerate(coordinates) for r in range(min(m, len(found)))]
+    squares = torch.zeros(systems, len(belongs), len(belongs), dtype=noise.dtype)
+
+    def probe(i: int, r: int) -> Tensor:
+        if len(coordinates[i]) > m:
+            return noise[r] * within[i] / m**0.5
+        alone = torch.zeros(systems, n, dtype=noise.dtype)
+        alone[:, coordinates[i][r]] = 1
+        return alone
+
+    for part in (plan[at : at + most] for most in [at_once(systems, n, numbers)] for at in range(0, len(plan), most)):
+        probes = torch.stack([probe(i, r) for i, r in part])
+        lengths = torch.einsum("psn,jn->psj", (product(probes) - probes).square(), within)
+        squares.index_add_(1, torch.tensor([i for i, _ in part]), lengths.transpose(0, 1))
+    norms = squares.sqrt().double().numpy()
+    return norms if side == "left" else norms.swapaxes(1, 2)
 
 
 def sweep(jacobian: Any, modules: Mapping[str, Any], taus: Sequence[float] | Array) -> Array:

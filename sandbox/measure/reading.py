@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan, nan
 from typing import Any, Literal
@@ -10,14 +10,13 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from sandbox.measure.array import Array
 from sandbox.measure.coupling import Coupling, exact_coupling, near_bound, probed_coupling
 from sandbox.measure.cut import LoopCut, loop_cut
 from sandbox.measure.derivative import Method, check, jacobian, jacobian_vector, vector_jacobian
 from sandbox.measure.error import wrong
-from sandbox.measure.graph import Components, belonging, components
+from sandbox.measure.graph import Components, belonging, block_norms, components
 from sandbox.measure.integrability import Integrability, integrability
 from sandbox.measure.modes import MergeIndex, merge_index
 from sandbox.measure.partition import Feedback, feedback
@@ -208,12 +207,4 @@ def _probed(
     if not bool(single.finite):
         raise wrong(expected="finite derivatives of the step", got="NaN or infinite ones",
                     do="Look for a root, logarithm or norm at 0 in the step.")  # fmt: skip
-    norms = np.stack([_reach(product, noise, module, belongs) for module in belongs])
-    return single, norms if side == "left" else norms.T
-
-
-def _reach(product: Callable[[Tensor], Tensor], noise: Tensor, module: Array, belongs: Array) -> Array:
-    """[modules]: the norms of K between one module and each, by probes on that one."""
-    probes = noise * torch.from_numpy(module)
-    squares = (product(probes) - probes).square().mean(dim=0)[0]
-    return np.sqrt(belongs @ squares.numpy())
+    return single, block_norms(product, noise, belongs, side=side)[0]

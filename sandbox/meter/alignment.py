@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sandbox.core.tree import by_seed
-from sandbox.core.watch import Probe
+from sandbox.core.watch import Probe, Reading
 from sandbox.measure.agreement import cosine, rank_correlation
 
 
@@ -19,6 +19,13 @@ class Alignment:
     examples, both on the same practice batch and averaged over tasks."""
 
     every: int = 10
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        return (
+            Reading("alignment/cosine", "Cosine of the slopes of A and P", range=(-1.0, 1.0)),
+            Reading("alignment/rank", "Rank correlation of A and P over examples", range=(-1.0, 1.0)),
+        )
 
     def read(self, probe: Probe) -> Mapping[str, Tensor]:
         world, engine, state = probe.world, probe.engine, probe.state

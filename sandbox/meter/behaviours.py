@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from math import nan
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sandbox.core.error import ConfigError, explain
+from sandbox.core.error import ConfigError, ContractError, explain
 from sandbox.core.protocols import KnowsHuman, Params
 from sandbox.core.random import normal, uniforms
 from sandbox.core.state import State
-from sandbox.core.tree import by_seed, tree_map
+from sandbox.core.tree import by_seed, stack, tree_map
 from sandbox.core.watch import Probe
 from sandbox.measure.behaviour import FEWEST, ranks
 from sandbox.measure.distance import chord
 
 RADII = (0.03, 0.1, 0.3, 1.0)  # of the noise on weights, in units of their root mean square
 STRIDE = 0.02  # of one optimising step, in units of the length of all weights
+SIDE_BY_SIDE = 8  # agents that are scored at once, fewer where they are large; more no longer fit the cache
+NUMBERS = 2**22  # weights of theirs, at most, unless one agent has more
 
 
 def distances(probe: Probe, count: int) -> dict[str, Tensor]:
@@ -29,14 +32,21 @@ def distances(probe: Probe, count: int) -> dict[str, Tensor]:
 
     A quarter each: fresh agents; between a life's birth and now; now, with noise; and now, optimised for P and for A
     in turn. H has no gradient, so no agent is optimised for it. NaN for a seed one of whose scores is not finite.
+    Computed once for all meters that ask for as many agents.
     """
     if count < FEWEST:
         raise ConfigError(explain(expected=f"at least {FEWEST} agents", got=f"{count}", do="256 are the default."))
+    return probe.once(f"behaviours/{count}", lambda: _distances(probe, count))
+
+
+def _distances(probe: Probe, count: int) -> dict[str, Tensor]:
     if "practice" not in probe.world.task.noise:
         return {}
     born, lived = probe.adapted(probe.world)
-    scores = [_verdicts(probe, replace(lived, params=params)) for params in _agents(probe, born, lived, count)]
-    said = {name: torch.stack([score[name] for score in scores], dim=1).numpy() for name in scores[0]}
+    weights = sum(leaf.numel() for leaf in lived.params.values())
+    agents = _side_by_side(_agents(probe, born, lived, count), max(1, min(SIDE_BY_SIDE, NUMBERS // weights)))
+    scores = [_verdicts(probe, lived, each) for each in agents]
+    said = {name: torch.cat([score[name] for score in scores]).T.numpy() for name in scores[0]}
     fine = np.all([np.isfinite(rows).all(axis=1) for rows in said.values()], axis=0)
 
     def between(a: str, b: str) -> Tensor:
@@ -47,21 +57,42 @@ def distances(probe: Probe, count: int) -> dict[str, Tensor]:
     return {f"{a}_{b}": between(a, b) for a, b in pairs}
 
 
-def _verdicts(probe: Probe, state: State) -> dict[str, Tensor]:
-    """[S] of each objective, higher is better: P and A on practice data, H on deployment."""
+def _side_by_side(agents: Iterable[Params], size: int) -> Iterator[Params]:
+    """`size` agents at a time, on an axis in front of all others: [size, L, ...]."""
+    agents = iter(agents)
+    while each := list(islice(agents, size)):
+        yield stack(each)
+
+
+def _verdicts(probe: Probe, lived: State, agents: Params) -> dict[str, Tensor]:
+    """[agents, S] of each objective, higher is better: P and A on practice data, H on deployment."""
     world, engine = probe.world, probe.engine
 
     def mean(scores: Tensor) -> Tensor:
         return by_seed(scores.detach().double().mean(dim=1), world.tasks).mean(dim=1)
 
+    found: dict[str, Callable[[State], Tensor]] = {
+        "process": lambda state: -mean(engine.scores(world, state, "practice", "probe")),
+        "agent": lambda state: -mean(engine.own_losses(world, state, "practice", "probe")),
+    }
+    if isinstance(world.task, KnowsHuman):
+        split = world.task.deployment
+        found["human"] = lambda state: mean(engine.scores(world, state, split, "probe", "human"))
     with torch.no_grad():
-        found = {
-            "process": -mean(engine.scores(world, state, "practice", "probe")),
-            "agent": -mean(engine.own_losses(world, state, "practice", "probe")),
-        }
-        if isinstance(world.task, KnowsHuman):
-            found["human"] = mean(engine.scores(world, state, world.task.deployment, "probe", "human"))
-    return found
+        return {name: _each(score, lived, agents) for name, score in found.items()}
+
+
+def _each(score: Callable[[State], Tensor], lived: State, agents: Params) -> Tensor:
+    """[agents, S]: side by side, or one by one for a network that vmap does not know."""
+
+    def one(params: Params) -> Tensor:
+        return score(replace(lived, params=params))
+
+    try:
+        return torch.func.vmap(one)(agents)
+    except (RuntimeError, ContractError):
+        count = len(next(iter(agents.values())))
+        return torch.stack([one({name: leaf[n] for name, leaf in agents.items()}) for n in range(count)])
 
 
 def _agents(probe: Probe, born: State, lived: State, count: int) -> Iterator[Params]:

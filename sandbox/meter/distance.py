@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from sandbox.core.watch import Probe
+from sandbox.core.watch import Probe, Reading
 from sandbox.meter.behaviours import distances
 
 
@@ -19,6 +19,15 @@ class Distance:
 
     every: int = 30
     agents: int = 256
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        pairs = {"human_process": "d(H, P)", "process_agent": "d(P, A)", "human_agent": "d(H, A)"}
+        return tuple(
+            Reading(f"distance/{pair}", f"{title}, rank-chord distance over agents",
+                    "lower" if "human" in pair else "", range=(0.0, 1.0))
+            for pair, title in pairs.items()
+        )  # fmt: skip
 
     def read(self, probe: Probe) -> Mapping[str, Tensor]:
         return {f"distance/{pair}": value for pair, value in distances(probe, self.agents).items()}

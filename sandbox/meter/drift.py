@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sandbox.core.state import State, leaves
-from sandbox.core.watch import Probe
+from sandbox.core.watch import Probe, Reading
 
 FEW = 8  # numbers of one parameter that are still read one by one
 
@@ -19,7 +19,16 @@ class Drift:
     """Relative distances from the start, and phi in the units that a person reads: each of a few numbers, or the mean
     of many."""
 
-    every: int = 1
+    every: int = 10
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        slots = {"init": "the initial weights", "params": "the weights", "rule": "phi"}
+        return (
+            Reading("rule/*", "phi, in readable units"),
+            *(Reading(f"drift/{slot}", f"Relative distance of {what} from the start", range=(0.0, None))
+              for slot, what in slots.items()),
+        )  # fmt: skip
 
     def read(self, probe: Probe) -> Mapping[str, Tensor]:
         rows = probe.state.seeds

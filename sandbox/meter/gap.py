@@ -11,7 +11,7 @@ from torch import Tensor
 from sandbox.core.protocols import Split
 from sandbox.core.state import State
 from sandbox.core.tree import by_seed
-from sandbox.core.watch import Probe
+from sandbox.core.watch import Probe, Reading
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,13 @@ class Gap:
     where lives are episodic (the audit)."""
 
     every: int = 10
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        return (
+            Reading("gap/practice_gate", "Gap of the gate", "lower", unit="P on gate − P on practice"),
+            Reading("gap/audit", "Gap of the audit", "lower", unit="P on audit − P on practice"),
+        )
 
     def read(self, probe: Probe) -> Mapping[str, Tensor]:
         world, splits = probe.world, probe.world.task.noise

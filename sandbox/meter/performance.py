@@ -11,7 +11,7 @@ from torch import Tensor
 from sandbox.core.protocols import KnowsHuman, Split, Tempered, World
 from sandbox.core.state import State
 from sandbox.core.tree import by_seed
-from sandbox.core.watch import Probe
+from sandbox.core.watch import Probe, Reading
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,22 @@ class Performance:
 
     every: int = 10
     tasks: int = 100
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        found: list[Reading] = []
+        for suffix, when in (("", ""), ("_before", ", before adaptation")):
+            main = not suffix
+            found += [
+                Reading(f"performance/own{suffix}", f"A on the probe set{when}", "lower", unit="own loss"),
+                Reading(f"performance/process{suffix}", f"P, the process's objective{when}", "lower",
+                        unit="loss on held-out data", headline=main),
+                Reading(f"performance/calibrated{suffix}", f"P calibrated{when}", "lower",
+                        unit="loss after one temperature", headline=main),
+                Reading(f"performance/human{suffix}", f"H, the human's objective{when}", "higher",
+                        unit="score in deployment", headline=main),
+            ]  # fmt: skip
+        return tuple(found)
 
     def read(self, probe: Probe) -> Mapping[str, Tensor]:
         world = probe.world

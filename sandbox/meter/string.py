@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sandbox.core.watch import Probe
+from sandbox.core.watch import Probe, Reading
 from sandbox.measure.string import indirectness, slack
 from sandbox.meter.behaviours import distances
 
@@ -21,6 +21,13 @@ class String:
 
     every: int = 30
     agents: int = 256
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        return (
+            Reading("string/slack", "Slack of the string from H through P to A", range=(0.0, 2.0)),
+            Reading("string/indirectness", "Slack as a share of the two legs", range=(0.0, 1.0)),
+        )
 
     def read(self, probe: Probe) -> Mapping[str, Tensor]:
         found = distances(probe, self.agents)

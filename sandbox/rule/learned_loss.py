@@ -25,10 +25,6 @@ class LearnedLoss:
     hidden: int = 40
     rng: int = 0
 
-    @property
-    def outer(self) -> tuple[str, ...]:
-        return ("rule",)
-
     def init(self, params: Params) -> Params:
         dtype = next(iter(params.values())).dtype
         generator = torch.Generator().manual_seed(self.rng)

@@ -18,10 +18,6 @@ class Momentum:
     lr: float = 0.01
     momentum: float = 0.9
 
-    @property
-    def outer(self) -> tuple[str, ...]:
-        return ("rule", "slots")
-
     def init(self, params: Params) -> Params:
         dtype = next(iter(params.values())).dtype
         return {"lr": torch.tensor(self.lr, dtype=dtype), "momentum": torch.tensor(self.momentum, dtype=dtype)}

@@ -34,10 +34,6 @@ class Optimizer:
         if self.lr < 0:
             raise ConfigError(explain(expected="rule.lr of 0 or more", got=f"{self.lr:g}", do="Set rule.lr=.001."))
 
-    @property
-    def outer(self) -> tuple[str, ...]:
-        return ("rule",)
-
     def torch_optimizer(self, weights: Iterable[Tensor]) -> torch.optim.Optimizer:
         """The optimizer of these weights, as an engine that can differentiate it asks for it."""
         return getattr(torch.optim, self.optimizer)(weights, lr=self.lr)

@@ -42,10 +42,6 @@ class SelfDistillation:
                 raise ConfigError(explain(expected=f"rule.{name} between {low:g} and {high:g}", got=f"{value:g}",
                                           do="Start inside the range that the rule can reach."))  # fmt: skip
 
-    @property
-    def outer(self) -> tuple[str, ...]:
-        return ("slots",)
-
     def init(self, params: Params) -> Params:
         like = next(iter(params.values()))
         squashed = {

@@ -18,10 +18,6 @@ class SGD:
     lr: float = 0.01
     per_parameter: bool = False
 
-    @property
-    def outer(self) -> tuple[str, ...]:
-        return ("rule",)
-
     def init(self, params: Params) -> Params:
         if self.per_parameter:
             return {f"lr.{name}": torch.full_like(weight, self.lr) for name, weight in params.items()}

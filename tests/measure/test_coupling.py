@@ -212,3 +212,39 @@ def test_one_probe_has_no_error_and_values_must_lie_in_their_bounds() -> None:
     for low, high in ((1, 0), (0.5, 0.5), (0, float("inf"))):
         with pytest.raises(MeasureError, match="finite bounds, the lower first"):
             near_bound([0.5], low, high)
+
+
+# ---- memory ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("at_once", [1, 3, 7, 64])
+def test_probes_in_pieces_give_the_same_and_never_more_than_stated(side: Side, at_once: int) -> None:
+    k = blocks(io=0.1)
+    by = k if side == "left" else k.T
+    generator = torch.Generator().manual_seed(0)
+    noise, partition = torch.randn(5, 2, 15, generator=generator).double(), torch.rand(3, 15, generator=generator)
+    sizes: list[int] = []
+
+    def product(probes: Tensor) -> Tensor:
+        sizes.append(len(probes))
+        return probes + probes @ by
+
+    found = probed_coupling(product, range(6), noise, partition, side=side, numbers=at_once * 30)
+    assert max(sizes) <= at_once
+    assert sum(sizes) == 5 * (2 + 3)  # of a random partition the outer side alone is probed
+    whole = probed_coupling(lambda probes: probes + probes @ by, range(6), noise, partition, side=side)
+    for name, value in vars(found).items():
+        torch.testing.assert_close(value, vars(whole)[name], equal_nan=True)
+
+
+def test_the_null_is_that_of_probing_both_sides_of_each_partition() -> None:
+    k, generator = blocks(io=0.1), torch.Generator().manual_seed(0)
+    noise, partition = torch.randn(6, 1, 15, generator=generator).double(), torch.rand(4, 15, generator=generator)
+    found = probed_coupling(lambda probes: probes + probes @ k, range(6), noise, partition)
+    each = [
+        probed_coupling(lambda probes: probes + probes @ k, row.argsort()[:6], noise, torch.zeros(0, 15)).m
+        for row in partition
+    ]
+    torch.testing.assert_close(found.null, torch.stack(each).mean(dim=0))
+    torch.testing.assert_close(found.null_spread, torch.stack(each).std(dim=0))

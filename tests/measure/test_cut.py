@@ -159,3 +159,18 @@ def test_only_what_is_compared_counts() -> None:
     assert everything[-1] < by_hand[-1]  # the clock goes the same way in both
     with pytest.raises(MeasureError, match="an outer coordinate to compare"):
         loop_cut(step, start, [0, 1], 3, compared=[2])
+
+
+def test_both_courses_go_through_one_call_where_the_step_takes_a_batch() -> None:
+    shapes: list[tuple[int, ...]] = []
+
+    def step(z: NDArray[np.float64]) -> NDArray[np.float64]:
+        shapes.append(z.shape)
+        return np.stack([z[..., 0] + z[..., 1], 2 * z[..., 1]], axis=-1)
+
+    starts = np.array([[5.0, 1.0], [0.0, 3.0], [1.0, 0.0]])
+    together, apart = loop_cut(step, starts, [0], 4, together=True), loop_cut(step, starts, [0], 4)
+    assert shapes[:4] == [(3, 2), *[(2, 3, 2)] * 3]  # they read the same in the first step
+    assert together.divergence.tolist() == apart.divergence.tolist()
+    assert together.moved.tolist() == apart.moved.tolist()
+    assert together.divergence[:, 0] == pytest.approx([0, 1 / 5, 4 / 10, 11 / 19])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sandbox.measure.error import MeasureError
-from sandbox.measure.graph import largest_component, sweep
+from sandbox.measure.graph import belonging, block_norms, largest_component, sweep
 from tests.measure.systems import meta_learning, online_hypergradient, srwm
 
 MODULES = {"a": [0, 1], "b": [2], "c": [3, 4, 5]}
@@ -114,3 +115,33 @@ def test_a_tau_that_is_no_norm_is_refused(tau: float) -> None:
         largest_component(edges(), MODULES, tau=tau)
     with pytest.raises(MeasureError):
         sweep(edges(), MODULES, [tau])
+
+
+# ---- by products ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("at_once", [1, 2, 100])
+def test_norms_by_products_are_those_of_the_jacobian(side, at_once: int) -> None:
+    """Of small modules exactly, of larger ones within the scatter of 400 probes."""
+    rng = np.random.default_rng(0)
+    sizes = {"few": range(3), "one": [3], "many": range(4, 604)}
+    k = rng.standard_normal((2, 604, 604)) / 10
+    k[:, 3, :3] = 0  # "few" has no influence on "one"
+    by = torch.from_numpy(k if side == "left" else k.swapaxes(1, 2))
+    seen: list[int] = []
+
+    def product(probes: torch.Tensor) -> torch.Tensor:
+        seen.append(len(probes))
+        return probes + torch.einsum("psi,sij->psj", probes, by)
+
+    noise = torch.from_numpy(rng.standard_normal((400, 2, 604)))
+    belongs = belonging(sizes, 604)
+    found = block_norms(product, noise, belongs, side=side, numbers=at_once * 2 * 604)
+    exact = np.sqrt(np.einsum("ai,sij,bj->sab", belongs, np.square(k), belongs))
+    assert max(seen) <= at_once
+    assert sum(seen) == 3 + 1 + 400
+    line = np.s_[:, :2] if side == "left" else np.s_[:, :, :2]
+    assert found[line] == pytest.approx(exact[line])
+    assert found == pytest.approx(exact, rel=0.1)
+    assert (found[:, 1, 0] == 0).all()

@@ -10,8 +10,10 @@ from torch.nn.functional import cross_entropy
 
 from sandbox.core.protocols import Level, World
 from sandbox.core.record import Record
+from sandbox.core.state import put
 from sandbox.engine.functional import Functional
 from sandbox.gate.always import Always
+from sandbox.loop.probe import LoopProbe
 from sandbox.loop.reflect import Loop
 from sandbox.meta_learner.meta_gradient import MetaGradient
 from sandbox.meta_learner.none import Nothing
@@ -38,7 +40,12 @@ PLAIN = Level(Nothing(), Always(), horizon=5)
 
 
 def last(loop: Loop, steps: int = 3) -> Record:
-    return list(loop.run(SEEDS, steps))[-1]
+    return plain(list(loop.run(SEEDS, steps))[-1])
+
+
+def plain(record: Record) -> Record:
+    """The record with its readings as lists."""
+    return replace(record, readings={name: value.tolist() for name, value in record.readings.items()})  # type: ignore[misc]
 
 
 def digits(rule: SelfDistillation, meter: object) -> Loop:
@@ -71,11 +78,11 @@ def test_calibration_undoes_a_scale_of_the_logits() -> None:
 @pytest.mark.parametrize("trust", [0.0, 0.5, 1.0])
 def test_merge_follows_the_closed_form_of_the_dial(trust: float) -> None:
     rule = SelfDistillation(trust=trust, lr=0.1, warm_up=10)
-    record = last(digits(rule, Merge(probes=32, partitions=2)))
+    record = last(digits(rule, Merge(probes=32, partitions=2, name="teacher", outer=("slots",))))
     rate, horizon = rule.teacher_rate, 5
     a = (1 - (1 - rate) ** horizon) / (rate * horizon)
     expected = trust * a / (1 - trust + 2 * trust * a)
-    found = record.readings["merge/m"]
+    found = record.readings["teacher/m"]
     assert found == pytest.approx([expected] * 3, abs=0.06)
     if trust == 0:
         assert found == [0, 0, 0]
@@ -113,24 +120,22 @@ def test_merge_of_a_carried_life_is_that_of_its_exact_jacobian() -> None:
     level = Level(MetaGradient(edits=("rule",), lr=0.01, optimizer="sgd"), Always(), horizon=2)
     loop = Loop(world, Functional(), (level,), (Merge(probes=2000, partitions=1),))
     record = last(loop, 1)
-    from sandbox.core.state import put
-    from sandbox.loop.probe import LoopProbe
-
     state = record.state
     probe = LoopProbe(loop, state, state, 1)
 
     def step(z: torch.Tensor) -> torch.Tensor:
-        rule, params = z[:, :1], z[:, 1:]
-        after = probe.reflect(put(state, {"rule/lr": rule[:, 0], "params/w": params}), ("rule",))
-        return torch.cat([after.rule["lr"][:, None], after.params["w"]], dim=1)
+        given = {"rule/lr": z[:, 0], "meta/1/lr": z[:, 1], "params/w": z[:, 2:]}
+        after = probe.reflect(put(state, given), ("rule",))
+        return torch.cat([after.rule["lr"][:, None], after.meta["1"]["lr"][:, None], after.params["w"]], dim=1)
 
-    z = torch.cat([state.rule["lr"][:, None], state.params["w"]], dim=1)
+    z = torch.cat([state.rule["lr"][:, None], state.meta["1"]["lr"][:, None], state.params["w"]], dim=1)
     jacobian = torch.autograd.functional.jacobian(step, z)
     for s in range(3):
-        k = jacobian[s, :, s] - torch.eye(5)
-        a, b, c, e = k[:1, :1].norm(), k[:1, 1:].norm(), k[1:, :1].norm(), k[1:, 1:].norm()
+        k = jacobian[s, :, s] - torch.eye(6)
+        a, b, c, e = k[:2, :2].norm(), k[:2, 2:].norm(), k[2:, :2].norm(), k[2:, 2:].norm()
         assert record.readings["merge/m"][s] == pytest.approx(float(b * c / (b * c + a * e)), abs=0.05)
         assert record.readings["merge/outer_inner"][s] == pytest.approx(float(b), rel=0.1)
+        assert k[0, 1] != 0  # psi decides how the rule is edited, and belongs to the outer side
 
 
 def test_a_rule_whose_loss_is_the_process_objective_is_fully_aligned() -> None:
@@ -168,4 +173,4 @@ def test_the_probe_set_stays_the_same_where_data_are_sampled_too() -> None:
     world = World(Sinusoid(shots=5), Module(lambda: MLP(1, 1, (4,))), SGD(lr=0.0))
     records = list(Loop(world, Functional(), (PLAIN,), (Performance(every=1), Gap(every=1))).run(SEEDS, 3))
     for name in ("performance/own", "performance/process", "gap/practice_gate"):  # nothing learns, so nothing may move
-        assert len({tuple(record.readings[name]) for record in records}) == 1, name
+        assert len({tuple(record.readings[name].tolist()) for record in records}) == 1, name

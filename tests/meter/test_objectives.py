@@ -26,6 +26,7 @@ from sandbox.rule.self_distillation import SelfDistillation
 from sandbox.rule.sgd import SGD
 from sandbox.task.noisy_digits import NoisyDigits
 from sandbox.task.sinusoid import Sinusoid
+from tests.meter.test_meters import plain
 
 SEEDS = range(3)
 TASK = NoisyDigits(train=200, practice=50, gate=50, dtype="float64")
@@ -34,7 +35,7 @@ PLAIN = Level(Nothing(), Always(), horizon=5)
 
 
 def last(rule: object, *meters: object, task: object = TASK, model: Module = MODEL, level: Level = PLAIN) -> Record:
-    return list(Loop(World(task, model, rule), Functional(), (level,), meters).run(SEEDS, 3))[-1]  # type: ignore[arg-type]
+    return plain(list(Loop(World(task, model, rule), Functional(), (level,), meters).run(SEEDS, 3))[-1])  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
