@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -91,7 +91,7 @@ def contenders(node: Mapping[str, Any], trust: Sequence[str] = ()) -> dict[str, 
     for chosen in nodes:
         stem = _stem(chosen)
         usual = members.get(stem, {"_target_": chosen["_target_"]})
-        other = [f"{key} {value}" for key, value in chosen.items() if usual.get(key) != value]
+        other = list(_apart(chosen, usual))
         gates.setdefault(", ".join([stem, *other]), build(chosen, "gate", trust=trust))
     return gates
 
@@ -101,6 +101,15 @@ def variants(node: Mapping[str, Any], trust: Sequence[str] = ()) -> list[dict[st
     cls = target(node["_target_"], "gate", trust=trust)
     named = fields(cls) if is_dataclass(cls) else ()
     return [dict(node) | {field.name: value} for field in named for value in field.metadata.get("variants", ())]
+
+
+def _apart(node: Mapping[str, Any], usual: Mapping[str, Any]) -> Iterator[str]:
+    """Each setting of `node` that is not the usual one, in words."""
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            yield from _apart(value, usual.get(key, {}))
+        elif usual.get(key) != value:
+            yield f"{key} {value}"
 
 
 def _stem(node: Mapping[str, Any]) -> str:

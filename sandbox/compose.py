@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,22 @@ def settled(config: DictConfig, choices: Mapping[str, Any], words: Sequence[str]
     return found
 
 
+def left_out(config: DictConfig, own: Mapping[str, Any]) -> list[str]:
+    """What a preset or an experiment sets in `config` for a member that was chosen away, and `settled` left out of
+    `own`: a sentence a group."""
+    told: list[str] = []
+    for group in SINGLE:
+        before, after = config.get(group), own.get(group)
+        if not isinstance(before, DictConfig) or not isinstance(after, Mapping | DictConfig):
+            continue
+        if not _same_class(before, OmegaConf.create(dict(after))):
+            continue
+        gone = [f"{key}={before[key]}" for key in before if key not in after or before[key] != after[key]]
+        if gone:
+            told.append(f"{group}: set for another member by a preset or an experiment, so left out: {', '.join(gone)}")
+    return told
+
+
 def _of_its_class(group: str, usual: DictConfig, node: DictConfig, words: Sequence[str], places: Sequence[str]) -> Any:
     """The node, without what the member's yaml sets for another class than the one that is named in it."""
     typed = [key for key in _keys(_within(group, words)) if key.endswith("._target_")]
@@ -175,9 +192,16 @@ def _within(group: str, words: Sequence[str]) -> list[str]:
 
 
 def _compose(words: Sequence[str], places: Sequence[str]) -> DictConfig:
-    searched = [f"hydra.searchpath=[{','.join(places)}]"] if places else []
+    """What these words compose; not to be written to, for it is kept for those who ask the same again."""
+    if places:  # a folder of the user's own may change
+        return _composition.__wrapped__((*words, f"hydra.searchpath=[{','.join(places)}]", "++label=x"))
+    return _composition((*words, "++label=x"))
+
+
+@lru_cache(maxsize=128)
+def _composition(words: tuple[str, ...]) -> DictConfig:
     with _house():
-        return compose("config", [*words, *searched, "++label=x"], return_hydra_config=True)
+        return compose("config", list(words), return_hydra_config=True)
 
 
 def targets_in(places: Sequence[str]) -> list[str]:

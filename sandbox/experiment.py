@@ -27,7 +27,7 @@ from sandbox.core.watch import Starts, Tracker
 from sandbox.fit import fit
 from sandbox.folder import Notes, claimed, code_of, folder_of, has_all, keep_aside, reached, resume, set_aside, status
 from sandbox.identity import COSMETIC, GROUPS, Config, built_of, chosen, identity, seeds_of, trusted
-from sandbox.loop.describe import DIGEST_EVERY
+from sandbox.loop import describe
 from sandbox.loop.reflect import Loop
 from sandbox.measure.error import MeasureError
 from sandbox.model.module import Module
@@ -203,7 +203,7 @@ def _live(config: Config, starts: Sequence[Starts], overrides: Sequence[str], no
 def _alike(loop: Loop, step: int) -> bool:
     """Whether the line of a step is the same where the run ends there: what is read or written at the last step alone
     is then due anyway."""
-    cadence = DIGEST_EVERY
+    cadence = describe.DIGEST_EVERY
     return step % cadence == 0 and all(step % meter.every == 0 for meter in loop.meters)
 
 

@@ -17,7 +17,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from sandbox.compose import BASE, OLD, as_typed, composed, settled, shown, targets_in, worded
+from sandbox.compose import BASE, OLD, as_typed, composed, left_out, settled, shown, targets_in, worded
 from sandbox.core.error import ConfigError, SandboxError
 from sandbox.studies import describe
 
@@ -58,7 +58,8 @@ def launch(arguments: Sequence[str], *, reports: bool = False) -> int:
 def _close(manifest: Path, code: int) -> int:
     """Say where the runs are, what was told and what failed; returns the exit code."""
     entries = _entries(manifest)
-    for folder in [Path(entry["folder"]) for entry in entries if "folder" in entry]:
+    folders = [Path(entry["folder"]) for entry in entries if "folder" in entry]
+    for folder in folders:
         if folder.exists():
             print(os.path.relpath(folder))
     for told in [entry["told"] for entry in entries if "told" in entry]:
@@ -68,7 +69,7 @@ def _close(manifest: Path, code: int) -> int:
         return _tell("\n".join(errors))
     if not entries:
         manifest.unlink()
-    elif not code and len(entries) > 1:
+    elif not code and len(folders) > 1:
         print(f"sandbox report {os.path.relpath(manifest)}")
     return code
 
@@ -181,6 +182,8 @@ def _job(config: DictConfig) -> None:
         _register(manifest, entry | {"folder": str(folder)})
 
     try:
+        for word in left_out(config, own):
+            tell(f"{run['label']}: {word}")
         with ended_as_interrupted():
             run["trust"] = [*trusted(run), *targets_in(_places())]  # who names a folder names what is in it
             perform(run, as_typed(words), tell=tell, found=found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sandbox import check
 from sandbox.core.error import LifeError
-from sandbox.core.protocols import Params
+from sandbox.core.protocols import Params, Score
 from sandbox.experiment import build_loop
 from sandbox.gate.always import Always
 from sandbox.gate.better import Better
@@ -23,13 +23,16 @@ GATES = {path.stem for path in (Path(__file__).parents[1] / "conf" / "gate").glo
 TINY = ["task=sinusoid", "rule=sgd", "rule.lr=0.001", "horizon=2", "model.hidden=[5]"]
 
 
+SCORE = Score()
+
+
 @dataclass(frozen=True)
 class Loose:
     """States a level of .05 and accepts a gain of any size."""
 
     alpha: float = 0.05
     trials: int = 2
-    score: Literal["process", "calibrated"] = "process"
+    score: Score = SCORE
 
     def init(self) -> Params:
         return {}
@@ -42,7 +45,7 @@ class Loose:
 def null() -> tuple[check.Scores, check.Scores]:
     """Independent normal scores [100 edits, 5 trials, 32 runs, 4 examples]: nothing differs but luck."""
     drawn = torch.randn(2, 100, 5, 32, 4, generator=torch.Generator().manual_seed(0))
-    return {"process": drawn[0]}, {"process": drawn[1]}
+    return {SCORE: drawn[0]}, {SCORE: drawn[1]}
 
 
 def said(gate: Any, null: tuple[check.Scores, check.Scores]) -> str:
@@ -104,15 +107,15 @@ def test_the_memory_of_a_gate_goes_from_edit_to_edit(null):
 def test_incumbent_and_candidate_are_one_state_on_different_streams():
     loop = build_loop(composed([*TINY, "meta_learner=none", "meter=[]"]))
     before, after = check.null_scores(loop, range(3), 4, [PairedT(trials=2), Better(), Always()])
-    assert before.keys() == after.keys() == {"process"}
-    assert before["process"].shape == after["process"].shape == (4, 2, 3, 10)
-    assert (before["process"] != after["process"]).all()
+    assert before.keys() == after.keys() == {SCORE}
+    assert before[SCORE].shape == after[SCORE].shape == (4, 2, 3, 10)
+    assert (before[SCORE] != after[SCORE]).all()
     standing = loop.start(range(3))
     standing = replace(standing, state=loop.engine.unroll(loop.world, standing.state, 4, "life", None)[0])
     for side, found in (("incumbent", before), ("candidate", after)):
         state, _ = loop.engine.unroll(loop.world, standing.state, 2, f"check/3/{side}/1", None)
         scores = loop.engine.scores(loop.world, state, "gate", f"check/3/{side}/1")
-        assert torch.equal(found["process"][2, 1], scores)
+        assert torch.equal(found[SCORE][2, 1], scores)
 
 
 def test_a_rule_that_diverges_is_told():
@@ -136,10 +139,10 @@ def test_the_configured_gate_is_first_and_all_of_conf_follow():
 
 
 def test_all_judge_by_the_configured_gate_s_objective():
-    gates = check.contenders(composed(["gate=better", "gate.score=calibrated"])["gate"])
-    assert next(iter(gates)) == "better, score calibrated"
-    assert {gate.score for name, gate in gates.items() if name != "always"} == {"calibrated"}
-    assert "paired_t, score calibrated" in gates
+    gates = check.contenders(composed(["gate=better", "gate.score.objective=calibrated"])["gate"])
+    assert next(iter(gates)) == "better, objective calibrated"
+    assert {gate.score for name, gate in gates.items() if name != "always"} == {Score("calibrated")}
+    assert "paired_t, objective calibrated" in gates
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,7 @@ class Foreign(Loose):
 
 
 def test_a_stranger_s_gate_is_followed_by_its_variants():
-    gates = check.contenders({"_target_": f"{__name__}.Foreign", "rigour": 1})
+    gates = check.contenders({"_target_": f"{__name__}.Foreign", "rigour": 1}, ["tests"])
     assert [gate.rigour for gate in gates.values() if isinstance(gate, Foreign)] == [1, 2, 3]
     assert [name.partition(", ")[2] for name in list(gates)[:3]] == ["rigour 1", "rigour 2", "rigour 3"]
 

@@ -152,7 +152,7 @@ def test_an_edit_outside_the_allow_list_is_told(sandbox):
     found = sandbox("meta_learner=meta_gradient", "allow=[rule/lr]", *(word for word in TINY if "meta_l" not in word))
     assert found.returncode == 2
     assert (
-        "expected edits within the level's allow-list ['rule/lr']; got a meta-learner that asks for ['init']"
+        "expected edits within the level's `allow`: ['rule/lr']; got a meta-learner that asks for ['init']"
         in found.stderr
     )
     assert "Widen `allow`, or narrow `meta_learner.edits`." in found.stderr
@@ -169,6 +169,7 @@ class Mine(SGD):
 """
 
 
+@pytest.mark.slow
 def test_a_file_of_one_s_own_in_the_working_folder(sandbox, tmp_path):
     (tmp_path / "mine.py").write_text(MINE)
     words = [*TINY, "rule._target_=mine.Mine", "rule.x=2"]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -113,3 +116,11 @@ def test_a_folder_of_configurations_names_packages_but_none_of_python_s_own(tmp_
     (tmp_path / "rule" / "a.yaml").write_text("_target_: mine.rules.A\npart: [{_target_: other.B}]\n")
     (tmp_path / "rule" / "b.yaml").write_text("_target_: sandbox.rule.sgd.SGD\npart: {_target_: subprocess.Popen}\n")
     assert targets_in([f"file://{tmp_path}", "pkg://sandbox.conf"]) == ["mine", "other"]
+
+
+def test_what_is_left_out_is_told(tmp_path):
+    found = subprocess.run(
+        [str(Path(sys.executable).with_name("sandbox")), "preset=meta_sgd", "rule=learned_loss", "steps=1", "tasks=1",
+         "meter=[]", "tracker=[jsonl]", f"runs={tmp_path}"], capture_output=True, text=True, check=False)  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    assert "rule: set for another member by a preset or an experiment, so left out: per_parameter=True" in found.stderr

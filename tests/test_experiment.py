@@ -29,7 +29,7 @@ from sandbox.tracker.checkpoint import CheckpointTracker
 from sandbox.tracker.jsonl import JsonlTracker
 
 COMMAND = [str(Path(sys.executable).with_name("sandbox"))]
-SMALL = ["seeds=2", "horizon=2", "meter=[drift]", "tracker.checkpoint.every=4"]
+SMALL = ["seeds=2", "horizon=2", "meter=[drift]", "meter.drift.every=1", "tracker.checkpoint.every=4"]
 ON_DISK = "tracker=[jsonl,checkpoint]"
 SINES = ["task=sinusoid", "rule=sgd", "meta_learner=meta_gradient", "meta_learner.edits=[rule/lr]", "gate=paired_t",
          "gate.trials=2"]  # fmt: skip
@@ -216,7 +216,10 @@ def reached(folder: Path, step: int, process: subprocess.Popen[str]) -> None:
 ENDS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
-@pytest.mark.parametrize("kind", [signal.SIGKILL, *ENDS])
+@pytest.mark.parametrize(
+    "kind",
+    [signal.SIGKILL, signal.SIGTERM, *(pytest.param(kind, marks=pytest.mark.slow) for kind in (ENDS[0], ENDS[2]))],
+)
 def test_a_process_that_is_killed_goes_on_as_if_it_had_not(kind, config, tmp_path):
     long = config("steps=100")
     folder = experiment.folder_of(long)
@@ -235,6 +238,7 @@ def test_a_process_that_is_killed_goes_on_as_if_it_had_not(kind, config, tmp_pat
     assert lines(folder) == lines(experiment.perform(config("steps=100", runs="through")))
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_terminated_keeps_what_its_workers_have(tmp_path, config):
     """The signal that the parent gets reaches the runs in its workers."""
     runs = [config("steps=400", f"seed={seed}") for seed in (0, 10)]
@@ -286,10 +290,10 @@ def test_a_run_replays_in_a_fresh_process(config):
 def test_a_tampered_line_is_named(key, change, config):
     folder = experiment.perform(config())
     whole = lines(folder).splitlines()
-    line = json.loads(whole[6])
-    whole[6] = json.dumps({**line, key: change(line[key])})
+    line = json.loads(whole[10])
+    whole[10] = json.dumps({**line, key: change(line[key])})
     (folder / lineage.LINEAGE).write_text("\n".join(whole) + "\n")
-    with pytest.raises(LineageError, match=rf"line 7 \(step 6\) of .*got another '{key}[\[.']"):
+    with pytest.raises(LineageError, match=rf"line 11 \(step 10\) of .*got another '{key}[\[.']"):
         experiment.replay(folder)
 
 

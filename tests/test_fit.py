@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.compose import SINGLE, composed
-from sandbox.core.error import ConfigError
+from sandbox.core.error import ConfigError, ContractError
 from sandbox.experiment import build_loop, perform
 from sandbox.fit import fit
 from sandbox.rule.sgd import SGD
@@ -80,7 +80,7 @@ class Torn(SGD):
 
 def test_the_mistake_of_one_member_stays_its_own():
     words = ["preset=maml", f"rule._target_={__name__}.Torn", f"trust=[{HERE}]"]
-    with pytest.raises(NameError, match="of its author's"):
+    with pytest.raises(ContractError, match=r"Torn.loss: a scalar; got NameError: of its author's"):
         fits(*words)
     with pytest.raises(Exception, match=r"expected a path inside 'rule'; got 'rule/nope'") as told:
         fits("preset=maml", "meta_learner.edits=[rule/nope]")

@@ -24,6 +24,9 @@ NO_MEMBERS = (
     "model/module.py",
     "task/digits.py",
     "engine/lane.py",
+    "engine/batches.py",
+    "engine/rehearse.py",
+    "engine/relive.py",
     "meter/reflection.py",
     "meter/behaviours.py",
 )  # what members share
@@ -66,6 +69,8 @@ def plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         kind = type(value)
         inner = {field.name: plain(getattr(value, field.name)) for field in fields(kind) if field.init}
+        if kind.__module__.startswith("sandbox.core."):  # a value, such as a score, and no component
+            return inner
         return {"_target_": f"{kind.__module__}.{kind.__qualname__}", **inner}
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}

@@ -27,7 +27,10 @@ def mine(tmp_path: Path) -> Path:
     (conf / "experiment" / "mine").mkdir(parents=True)
     (conf / "study").mkdir()
     for name, rate in (("slow", 0.01), ("fast", 0.2)):
-        text = f"# @package _global_\n# {name}? Run: sandbox study=mine\nlabel: {name}\nrule:\n  lr: {rate}\n"
+        text = (
+            f"# @package _global_\n# {name}? Run: sandbox study=mine\ndefaults:\n  - override /rule: sgd\n"
+            f"label: {name}\nrule:\n  lr: {rate}\n"
+        )
         (conf / "experiment" / "mine" / f"{name}.yaml").write_text(text)
     claim = {"reading": "own", "arm": "fast", "than": "slow", "sign": -1, "say": "haste makes less waste"}
     write(conf, arms=["slow", "fast"], claims=[claim], question="Is haste waste?")
@@ -117,8 +120,9 @@ def test_a_launch_keeps_the_studies_of_its_arms_and_every_closed_form(tmp_path: 
     assert own.closed_forms == swept.closed_forms == studies([]).study("dial").closed_forms
 
 
+@pytest.mark.slow
 def test_a_stranger_s_study_runs_and_is_told(mine: Path, tmp_path: Path) -> None:
-    words = ["--config-dir", "conf", "study=mine", "task=quadratic", "rule=sgd", "meta_learner=none", "seeds=3",
+    words = ["--config-dir", "conf", "study=mine", "task=quadratic", "meta_learner=none", "seeds=3",
              "steps=5", "meter=[]", "tracker=[jsonl]"]  # fmt: skip
     found = subprocess.run([str(Path(sys.executable).with_name("sandbox")), *words], cwd=tmp_path, capture_output=True,
                            text=True, check=False, env=os.environ | {"COLUMNS": "200"})  # fmt: skip

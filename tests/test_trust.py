@@ -31,8 +31,7 @@ class Holds:
     part: Any = None
     parts: tuple[Any, ...] = ()
     by_name: Mapping[str, Any] | None = None
-    init = slots = loss = update = read = SGD.init
-    outer = ()
+    init = slots = loss = update = readable = SGD.init
 
 
 @pytest.fixture
@@ -102,10 +101,10 @@ def test_a_seam_s_properties_are_looked_for_in_what_was_built():
         def read(self, probe):
             return {}
 
-    assert members(SEAMS["meter"]) == ["every", "read"]
-    assert lacking(Bare(), SEAMS["meter"]) == ["every"]
+    assert members(SEAMS["meter"]) == ["every", "read", "readings"]
+    assert lacking(Bare(), SEAMS["meter"]) == ["every", "readings"]
     bare = Bare()
-    bare.every = 3  # type: ignore[attr-defined]
+    bare.every, bare.readings = 3, ()  # type: ignore[attr-defined]
     assert lacking(bare, SEAMS["meter"]) == []
 
 

@@ -36,8 +36,8 @@ class Journal(Protocol):
         ...
 
     def latest(self, question: Question) -> Answer | None:
-        """What this level and seed were last told on the stream, at or before the question's step: what a probe is
-        served, for a probe never asks."""
+        """What this level and seed were last told on the stream, before the question's step: what a probe is served,
+        for a probe never asks. (A replay knows later answers too, and must not read more than the run did.)"""
         ...
 
     def note(self, answers: Mapping[Question, Answer]) -> None:
@@ -63,7 +63,7 @@ class Notebook:
 
 
 def newest(answers: Mapping[Question, Answer], question: Question) -> Answer | None:
-    """The answer of the highest step at or before the question's, to the same level, stream and seed."""
+    """The last answer to the same level, stream and seed before the question's step."""
     who = (question.level, question.stream, question.seed)
-    known = [each for each in answers if (each.level, each.stream, each.seed) == who and each.step <= question.step]
+    known = [each for each in answers if (each.level, each.stream, each.seed) == who and each.step < question.step]
     return answers[max(known, key=lambda each: each.step)] if known else None

@@ -29,7 +29,7 @@ def vary(turn: Turn) -> Turn:
     Each candidate is the state after the horizon just lived with one edit; it lives the next horizon on one stream for
     all, so that candidates differ by their edit alone. One whose life goes non-finite is dead and scores +inf.
     """
-    if not turn.needs.population or not bool(turn.open.any()) or turn.seen is None:
+    if not turn.needs.population or turn.seen is None:
         return turn
     try:
         candidates = _candidates(turn, turn.seen)

@@ -21,8 +21,8 @@ DESCRIBED = (
     Reading("performance/calibrated", "P calibrated", "lower", "loss after one temperature", headline=True),
     Reading("performance/human", "H, the human's objective", "higher", "score in deployment", headline=True),
     Reading("rule/*", "Rule"),
-    Reading("merge/m", "M, merge of outer and inner", unit="share", null="merge/null", headline=True),
-    Reading("merge/null", "M of random partitions", unit="share"),
+    Reading("teacher/m", "M, merge of outer and inner", unit="share", null="teacher/null", headline=True),
+    Reading("teacher/null", "M of random partitions", unit="share"),
     Reading("gap/audit", "Gap of the audit"),
 )
 

@@ -18,8 +18,8 @@ from sandbox.report.style import colours
 READINGS = {
     "performance/human": lambda step, seed: 0.5 + step / 100 + seed / 1000,
     "rule/trust": lambda step, seed: 0.1,
-    "merge/m": lambda step, seed: 0.4 + seed / 1000,
-    "merge/null": lambda step, seed: 0.3,
+    "teacher/m": lambda step, seed: 0.4 + seed / 1000,
+    "teacher/null": lambda step, seed: 0.3,
     "gap/audit": lambda step, seed: 0.1,
 }
 OWN, HUMAN = Reading("own", "A"), Reading("performance/human", "H", "higher")

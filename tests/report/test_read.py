@@ -25,7 +25,7 @@ def test_a_series_has_a_row_a_step_and_a_column_a_seed(tmp_path: Path, write) ->
     steps, values = run.series("own")  # nothing was lived at the start
     assert steps.tolist() == [1, 2, 3]
     assert values[-1].tolist() == [30, 31, 32]
-    assert run.series("merge/m")[1].shape == (0, 3)
+    assert run.series("teacher/m")[1].shape == (0, 3)
 
 
 def test_verdicts_are_series_of_outcomes(tmp_path: Path, write) -> None:

@@ -18,7 +18,7 @@ from sandbox.report.study import SUFFIX, Claim, Study, keep, kept
 from sandbox.report.table import notes, number, rows, show, text
 
 NONE = Study()
-KEYS = ["arm", "own", "performance/process", "performance/human", "merge/m", "gap/audit", "edits/accepted",
+KEYS = ["arm", "own", "performance/process", "performance/human", "teacher/m", "gap/audit", "edits/accepted",
         "edits/refused", "n"]  # fmt: skip
 
 
@@ -30,7 +30,7 @@ def objectives(human: float, process: float, **more: float) -> dict:
 def test_a_row_has_the_final_figures_and_null_for_what_was_not_read(tmp_path: Path, write) -> None:
     verdicts = {1: "accepted", 2: "rejected", 3: "rolled back", 4: "no edit"}
     folder = write(tmp_path / "own", "own", seeds=[1, 2, 3],
-                   readings=objectives(0.8, 1.3, **{"gap/audit": 0.1, "merge/m": 0.5}),
+                   readings=objectives(0.8, 1.3, **{"gap/audit": 0.1, "teacher/m": 0.5}),
                    own=lambda step, seed: step + seed, verdict=lambda step, seed: verdicts[step])  # fmt: skip
     (row,) = rows(group(find_runs([folder])))
     assert list(row) == KEYS
@@ -38,7 +38,7 @@ def test_a_row_has_the_final_figures_and_null_for_what_was_not_read(tmp_path: Pa
     assert row["own"]["mean"] == 6
     assert row["own"]["low"] == pytest.approx(6 - 2.4841377, abs=1e-6)
     assert row["performance/human"]["mean"] == pytest.approx(0.808)
-    assert row["merge/m"]["mean"] == pytest.approx(0.508)
+    assert row["teacher/m"]["mean"] == pytest.approx(0.508)
     assert row["edits/accepted"] == {
         "mean": pytest.approx(1 / 3),
         "low": pytest.approx(1 / 3),
@@ -110,7 +110,7 @@ def default(tmp_path: Path, write) -> list[Path]:
 
 def test_the_claims_of_the_default_experiment(default: list[Path], first_light: Study) -> None:
     found = differences(group(find_runs(default)), first_light)
-    known = [claim for claim in first_light.claims if claim.reading not in ("performance/calibrated", "merge/m")
+    known = [claim for claim in first_light.claims if claim.reading not in ("performance/calibrated", "teacher/m")
              and {claim.arm, claim.than} <= {arm.name for arm in group(find_runs(default))}]  # fmt: skip
     assert [difference.claim for difference in found] == known
     outcome = {(d.letter, d.claim.arm, d.claim.than): d.outcome for d in found}
@@ -162,7 +162,7 @@ def test_pairs_are_of_shared_seeds_alone(tmp_path: Path, write) -> None:
 
 
 def test_m_is_set_against_its_own_null(tmp_path: Path, write) -> None:
-    readings = {"merge/m": lambda step, seed: 0.5 + seed / 100, "merge/null": lambda step, seed: 0.3 + seed / 100}
+    readings = {"teacher/m": lambda step, seed: 0.5 + seed / 100, "teacher/null": lambda step, seed: 0.3 + seed / 100}
     (found,) = differences(group(find_runs([write(tmp_path / "a", "a", readings=readings)])), NONE)
     assert (found.outcome, found.interval.mean) == ("higher", pytest.approx(0.2))
     assert sentence([found]) == "With 95 % intervals over 3 paired seeds, against its null, M is higher for a."
@@ -235,7 +235,7 @@ def printed(arms, runs, study: Study = NONE, **how) -> str:
 
 
 def test_the_table_has_headlines_with_their_nulls_and_all_the_others_on_request(tmp_path: Path, write) -> None:
-    values = {"merge/null": 0.3, "gap/audit": 0.1, "performance/human": 0.8, "merge/m": 0.5, "rule/lr": 0.2}
+    values = {"teacher/null": 0.3, "gap/audit": 0.1, "performance/human": 0.8, "teacher/m": 0.5, "rule/lr": 0.2}
     readings = {name: lambda step, seed, value=value: value for name, value in values.items()}
     runs = find_runs([write(tmp_path / "a", "a", readings=readings)])
     said, everything = (printed(group(runs), runs, everything=flag).splitlines() for flag in (False, True))

@@ -17,7 +17,7 @@ from sandbox.launch import composed
 from sandbox.tracker.wandb import AXIS, Wandb
 
 WORDS = ["task=quadratic", "rule=sgd", "meta_learner=self_adaptive", "gate=better", "seeds=2", "steps=3", "horizon=1",
-         "meter=drift", "tracker=[jsonl,checkpoint,wandb]"]  # fmt: skip
+         "meter=drift", "meter.drift.every=1", "tracker=[jsonl,checkpoint,wandb]"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
