@@ -20,7 +20,8 @@ JOURNAL = "journal.jsonl"
 @dataclass(frozen=True)
 class DiskJournal:
     """Answers in `journal.jsonl` of a run folder; `sealed` for a replay, which may ask nobody. A line holds the answers
-    of one step and stream: {"level", "step", "stream", "seeds": […], "answers": {name: [dtype, [a value a seed]]}}."""
+    of one step and stream: {"level", "step", "stream", "seeds": […], "rows": […], "answers": {name: [dtype, [a value a
+    row]]}}."""
 
     folder: Path
     sealed: bool = False
@@ -43,7 +44,8 @@ class DiskJournal:
             for (level, step, stream), asked in _by_step(answers).items():
                 told = [answers[question] for question in asked]
                 columns = {name: _column([answer[name] for answer in told]) for name in told[0]}
-                line = {"level": level, "step": step, "stream": stream, "seeds": [q.seed for q in asked]}
+                line = {"level": level, "step": step, "stream": stream, "seeds": [q.seed for q in asked],
+                        "rows": [q.row for q in asked]}  # fmt: skip
                 file.write(json.dumps(line | {"answers": columns}) + "\n")
         self.answers.update(answers)
 
@@ -74,8 +76,8 @@ def _read(path: Path, *, repair: bool) -> dict[Question, Answer]:
             line = json.loads(row)
             columns = {name: [torch.tensor(value, dtype=getattr(torch, dtype)) for value in values]
                        for name, (dtype, values) in line["answers"].items()}  # fmt: skip
-            for i, seed in enumerate(line["seeds"]):
-                question = Question(line["level"], line["step"], line["stream"], seed)
+            for i, (seed, which) in enumerate(zip(line["seeds"], line["rows"], strict=True)):
+                question = Question(line["level"], line["step"], line["stream"], seed, which)
                 found[question] = {name: values[i] for name, values in columns.items()}
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise LineageError(explain(expected=f"answers on line {number} of {path}", got=str(error),

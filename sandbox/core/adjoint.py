@@ -12,10 +12,10 @@ class Adjoint:
     """The tape of a horizon; where `Adjoint | None` stands, None records nothing.
 
     `first_order`: inner gradients count as constants, as in first-order MAML (Finn et al. 2017, section 5.2).
-    `truncate`: the graph through weights and slots is cut every so many inner steps, counted from the end (0: never),
-    as in truncated backpropagation through time (Williams & Peng 1990). `checkpoint`: only the states between segments
-    of so many inner steps are kept, and each segment is lived again on the way back (0: everything is kept); the
-    derivative is the same (Griewank & Walther 2000).
+    `truncate`: the graph through weights and slots is cut every so many inner steps of level 1's horizon, counted from
+    its end (0: never), as in truncated backpropagation through time (Williams & Peng 1990). `checkpoint`: only the
+    states between segments of so many inner steps are kept, and each segment is lived again on the way back (0:
+    everything is kept); the derivative is the same (Griewank & Walther 2000).
     """
 
     first_order: bool = False
@@ -32,7 +32,8 @@ FULL = Adjoint()
 
 
 def widest(above: Adjoint | None, own: Adjoint | None) -> Adjoint | None:
-    """The tape that serves both: what either of the two may not lose is recorded. What two levels differentiate is kept
+    """The tape that serves both: what either of the two may not lose is recorded. (Levels that both differentiate must
+    agree on what is left out: `loop/check.py`.) What two levels differentiate is kept
     whole, for a checkpoint has no second derivative."""
     if above is None or own is None:
         return above or own

@@ -7,7 +7,7 @@ replay and resumption read it and need no source.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from torch import Tensor
@@ -17,12 +17,14 @@ Answer = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Question:
-    """Who asks: the `level`, its reflective `step` (from 1), the random `stream` that the life is on, and the seed."""
+    """Who asks: the `level`, its reflective `step` (from 1), the random `stream` that the life is on, the seed, and
+    which row of that seed: lives of one seed, or candidates on one stream, may be told different things."""
 
     level: int
     step: int
     stream: str
     seed: int
+    row: int = 0
 
 
 class Journal(Protocol):
@@ -63,7 +65,6 @@ class Notebook:
 
 
 def newest(answers: Mapping[Question, Answer], question: Question) -> Answer | None:
-    """The last answer to the same level, stream and seed before the question's step."""
-    who = (question.level, question.stream, question.seed)
-    known = [each for each in answers if (each.level, each.stream, each.seed) == who and each.step < question.step]
+    """The last answer to the same level, stream, seed and row before the question's step."""
+    known = [each for each in answers if each.step < question.step and replace(each, step=question.step) == question]
     return answers[max(known, key=lambda each: each.step)] if known else None

@@ -12,10 +12,29 @@ from sandbox.core.needs import Needs
 from sandbox.core.protocols import Level, World
 
 
+def agreed(levels: tuple[Level, ...]) -> None:
+    """Raises `ConfigError` where two levels would each need a tape of their own, or a score that has no beginning."""
+    taping = [(n, level.needs.adjoint) for n, level in enumerate(levels, start=1) if level.needs.grads]
+    lossy = {n: (adjoint.first_order, adjoint.truncate) for n, adjoint in taping}
+    if len(set(lossy.values())) > 1 or any(truncate for n, (_, truncate) in lossy.items() if n > 1):
+        raise ConfigError(explain(
+            expected="one adjoint for all levels that take hypergradients, and truncation at level 1 alone",
+            got=f"{dict(taping)}", do="What one level leaves out, another's tape can't hold."))  # fmt: skip
+    for n, level in enumerate(levels, start=1):
+        overs = [*(grad.over for grad in level.needs.grads), level.gate.score.over]
+        if "improvement" in overs and any(below.lifetime == "episodic" for below in levels[: n - 1]):
+            raise ConfigError(explain(expected="lives that go on through the horizon of an improvement",
+                                      got=f"episodic lives below level {n}",
+                                      do="Score the end or the life there."))  # fmt: skip
+
+
 def placed(world: World, n: int, level: Level) -> Level:
     """The level as the `n`-th, its relative paths made absolute. Raises `ConfigError` where it asks for what lies out
     of its reach, or for what can't be served."""
-    needs = _absolute(level.needs, n)
+    needs, level = _absolute(level.needs, n), copy(level)
+    for name in ("allow", "reads"):
+        if (paths := getattr(level, name)) is not None:
+            object.__setattr__(level, name, tuple(absolute(path, n) for path in paths))
     _horizon(n, level)
     _grads(needs)
     _reach(n, level, needs)
@@ -23,9 +42,9 @@ def placed(world: World, n: int, level: Level) -> Level:
         raise ConfigError(explain(expected="a task with a practice split, to score a population on",
                                   got=f"{type(world.task).__name__} with {sorted(world.task.noise)}",
                                   do="Choose a task with one, or a meta-learner without a population."))  # fmt: skip
-    found = copy(level)
-    object.__setattr__(found, "needs", needs)
-    return found
+    _lasts(world, n, level, needs)
+    object.__setattr__(level, "needs", needs)
+    return level
 
 
 def runnable(world: World) -> None:
@@ -86,6 +105,23 @@ def _reach(n: int, level: Level, needs: Needs) -> None:
                 expected=f"a level {n} that reads what lies below it: {below}",
                 got=f"{hidden}",
                 do="A task holds the gate's data, and a gate its own memory: neither is served.",
+            )
+        )
+
+
+def _lasts(world: World, n: int, level: Level, needs: Needs) -> None:
+    """An edit acts in the step after it, so what is reborn before that can't be edited."""
+    if level.lifetime == "persistent":
+        return
+    mortal = ["params", "slots", *(f"memory/{m}" for m in range(1, n + 1))]
+    mortal += [path for path in world.per_lane if path.split("/")[0] == "rule"]
+    lost = [path for path in needs.edits if covers(mortal, path) or (path == "rule" and covers(mortal, "rule"))]
+    if lost:
+        raise ConfigError(
+            explain(
+                expected="edits of what outlives an episodic life",
+                got=f"{lost}",
+                do="Set lifetime=persistent, or edit init, phi with a row a seed, or psi.",
             )
         )
 

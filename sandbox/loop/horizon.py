@@ -7,16 +7,18 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
+from torch.func import vmap
 
 from sandbox.core.adjoint import Adjoint
 from sandbox.core.edit import covers
+from sandbox.core.error import ContractError, explain
 from sandbox.core.protocols import Engine, Remembers, World
 from sandbox.core.record import Record, Standing
 from sandbox.core.score import Score
 from sandbox.core.state import State
-from sandbox.core.tree import Params, stack, to_rows
+from sandbox.core.tree import Params, stack, to_rows, tree_map
 from sandbox.loop.lived import Lived, LoopView, Mode, Wanted
-from sandbox.loop.turn import asks_lanes
+from sandbox.loop.turn import asked_rows
 
 Step = tuple[Standing, Tensor, tuple[Record, ...]]  # where it leads, its own losses [k, L], records within
 
@@ -27,7 +29,7 @@ def live(
 ) -> Lived:  # fmt: skip
     """One horizon of level `n` from `standing`, a fresh life where its lifetime is episodic."""
     if loop.levels[n - 1].lifetime == "episodic":
-        standing = _reborn(loop, n, standing, stream, held_out)
+        standing = _fresh_life(loop, n, standing, stream, held_out)
     moments, scores = _Moments(loop.world, loop.engine, stream, wanted), dict[Score, Tensor]()
     began, owns, records = standing.state, list[Tensor](), tuple[Record, ...]()
     for stretch in _stretches(loop, n, step, stream, adjoint, mode, held_out, whole=not moments.along):
@@ -43,34 +45,48 @@ def memories(loop: LoopView, state: State, most: int) -> State:
     born = dict(state.memory)
     for n, level in enumerate(loop.levels[:most], start=1):
         if isinstance(level.meta_learner, Remembers):
-            rows = state.seeds * (loop.world.tasks if asks_lanes(loop.world, level.needs) else 1)
-            psi = {name: leaf[0] for name, leaf in state.meta[str(n)].items()}
-            born[str(n)] = to_rows(level.meta_learner.memory(psi), rows, loop.world.device)
+            psi = state.meta[str(n)]
+            memory = level.meta_learner.memory
+            fresh = vmap(memory)(psi) if psi else to_rows(memory({}), state.seeds, loop.world.device)
+            same = sorted(fresh.keys() & psi.keys())
+            if same:
+                raise ContractError(
+                    explain(
+                        expected="a memory under names that psi does not use",
+                        got=f"{same}",
+                        do=f"Rename them in {type(level.meta_learner).__name__}.memory.",
+                    )
+                )
+            each = asked_rows(state, level.needs, n) // len(next(iter(fresh.values())))
+            born[str(n)] = {name: leaf.repeat_interleave(each, dim=0).to(loop.world.device)
+                            for name, leaf in fresh.items()}  # fmt: skip
     return replace(state, memory=born)
 
 
 def phi_of(world: World, init: Params, seeds: int) -> Params:
     """phi at birth: a row a seed, or a row a lane where `World.per_lane` says so."""
     by_seed = stack([world.rule.init({name: leaf[s].detach() for name, leaf in init.items()}) for s in range(seeds)])
+    by_seed = tree_map(lambda leaf: leaf.to(world.device), by_seed)
     return {name: leaf.repeat_interleave(world.tasks, dim=0) if covers(world.per_lane, f"rule/{name}") else leaf
             for name, leaf in by_seed.items()}  # fmt: skip
 
 
-def _reborn(loop: LoopView, n: int, standing: Standing, stream: str, held_out: bool) -> Standing:
-    """A fresh life on fresh tasks. No way leads back into a past one; what belongs to a life (weights, slots, the
-    levels' memories, and phi where it has a row a life) begins anew."""
-    world = loop.world
-
-    def born(state: State) -> State:
-        state = memories(loop, loop.engine.born(world, state), n)
-        lanes = [name for name in state.rule if covers(world.per_lane, f"rule/{name}")]
-        if not lanes:
-            return state
+def reborn(loop: LoopView, n: int, state: State) -> State:
+    """The state at the birth of a life: what belongs to a life (weights, slots, phi where it has a row a life, and the
+    memories of levels 1 to `n`) begins anew on its tasks."""
+    world, state = loop.world, loop.engine.born(loop.world, state)
+    lanes = [name for name in state.rule if covers(world.per_lane, f"rule/{name}")]
+    if lanes:
         fresh = phi_of(world, state.init, state.seeds)
-        return replace(state, rule=state.rule | {name: fresh[name] for name in lanes})
+        state = replace(state, rule=state.rule | {name: fresh[name] for name in lanes})
+    return memories(loop, state, n)
 
-    state = loop.engine.draw(world, standing.state, stream, held_out=held_out)
-    return replace(standing, state=born(state), before=born(replace(standing.before, task=state.task)))
+
+def _fresh_life(loop: LoopView, n: int, standing: Standing, stream: str, held_out: bool) -> Standing:
+    """A fresh life on fresh tasks. No way leads back into a past one."""
+    state = loop.engine.draw(loop.world, standing.state, stream, held_out=held_out)
+    before = replace(standing.before, task=state.task)
+    return replace(standing, state=reborn(loop, n, state), before=reborn(loop, n, before))
 
 
 def _stretches(

@@ -18,7 +18,7 @@ from sandbox.core.record import Verdict
 from sandbox.core.score import Score
 from sandbox.core.state import State, choose_seeds, join, put
 from sandbox.core.tree import by_seed, stack, tree_map
-from sandbox.loop.ask import refuse
+from sandbox.loop.author import refuse
 from sandbox.loop.trial import Trial
 from sandbox.loop.turn import Turn
 
@@ -87,7 +87,7 @@ def _scores(turn: Turn, candidate: State, gates: list[Gate]) -> Scores:
     found: dict[Score, list[Tensor]] = {kind: [] for kind in kinds}
     for k in range(max(gate.trials for gate in gates)):
         stream = f"{turn.stream}/{turn.step}/trial/{turn.n}/{k}"
-        trial = Trial(turn.loop, turn.n, join(turn.state, candidate), turn.step, stream, kinds)
+        trial = Trial(turn.loop, turn.n, join(turn.state, candidate), turn.step + 1, stream, kinds)
         for kind, scores in trial.outcome().items():
             found[kind].append(by_seed(scores, turn.loop.world.tasks).flatten(1).unflatten(0, (2, -1)))
     return {kind: torch.stack(scores, dim=1) for kind, scores in found.items()}
@@ -113,7 +113,9 @@ def _rule(turn: Turn, rulings: list[Ruling], heard: tuple[Tensor, Tensor] | None
     verdicts = [ruling[0] if mine else old for ruling, mine, old in zip(rulings, open_, turn.verdict, strict=True)]
     reasons = [ruling[1] if mine else old for ruling, mine, old in zip(rulings, open_, turn.why, strict=True)]
     accepted = torch.tensor([verdict is Verdict.ACCEPTED for verdict in verdicts], dtype=torch.float64)
-    incumbent, candidate = heard or (torch.full_like(accepted, torch.nan),) * 2
+    incumbent, candidate = (  # a seed that was not judged hears no score, whoever else was
+        torch.where(turn.open, scores, torch.nan) for scores in heard or (torch.full_like(accepted, torch.nan),) * 2
+    )
     return replace(
         turn,
         open=torch.zeros_like(turn.open),

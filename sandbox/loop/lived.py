@@ -50,10 +50,11 @@ class LoopView(Protocol):
     @property
     def journal(self) -> Journal: ...
     @property
-    def probing(self) -> bool: ...
+    def probing(self) -> int | None: ...
 
-    def within(self, world: World) -> LoopView:
-        """The same loop in another world, unwatched; it reads the journal and asks nobody."""
+    def within(self, world: World, now: int) -> LoopView:
+        """The same loop in another world, unwatched, after `now` steps of its top level; it reads the journal and asks
+        nobody."""
         ...
 
     def live(self, n: int, standing: Standing, step: int, stream: str, adjoint: Adjoint | None, mode: Mode, *,

@@ -101,14 +101,16 @@ def _seen(turn: Turn, scores: Mapping[Score, Tensor], watched: Mapping[str, Tens
             target = process[over] if objective == "process" else gather(turn.own[-(last or 0) :].mean(dim=0))
             found = _differentiate(target, paths, watched, wanted[0], keep=turn.above is not None)
             grad[objective] |= {path: per_row(turn, leaf) for path, leaf in found.items()}
-    noise = uniforms(state.seed, f"{turn.stream}/ask/{turn.n}", turn.step, (needs.noise,)).to(world.device)
+    each = rows // state.seeds  # lives that are asked draw each their own
+    shape = (each, needs.noise) if by_lane else (needs.noise,)
+    noise = uniforms(state.seed, f"{turn.stream}/ask/{turn.n}", turn.step, shape).to(world.device)
     empty = torch.zeros(rows, 0, dtype=torch.float64, device=world.device)
     return Seen(
         own=torch.stack([gather(losses) for losses in turn.own], dim=1),
         process=process.get("end", torch.full((rows,), torch.nan, device=world.device)),
         grad=grad,
         visible={path: per_row(turn, leaves(state, path)[path]) for path in expand(state, needs.reads)},
-        noise=per_row(turn, noise),
+        noise=noise.flatten(0, 1) if by_lane else noise,
         answer={},
         step=torch.full((rows,), turn.step - 1, device=world.device),
         candidates={},

@@ -14,6 +14,7 @@ from sandbox.core.edit import covers
 from sandbox.core.protocols import Engine, Level, World
 from sandbox.core.record import Standing
 from sandbox.core.state import SLOTS, State, leaves
+from sandbox.loop.horizon import reborn
 from sandbox.loop.lived import LoopView
 
 REMEMBERED = ("meta", "memory")  # what an editor's own answer changes, whatever it edits
@@ -57,8 +58,9 @@ class LoopProbe:
         top, state = len(self.loop.levels), replace(self.state, t=0)
         if all(level.lifetime == "persistent" for level in self.loop.levels):
             return self.engine.born(world, state), state
-        fresh = self.engine.born(world, self.engine.draw(world, state, "probe", held_out=True))
-        lived = self.loop.within(world).live(top, _standing(fresh), 1, "probe", None, "trial", held_out=True)
+        loop = self.loop.within(world, self.step)
+        fresh = reborn(loop, top, self.engine.draw(world, state, "probe", held_out=True))
+        lived = loop.live(top, _standing(fresh), 1, "probe", None, "trial", held_out=True)
         return fresh, lived.standing.state
 
     def reflect(self, state: State, reached: Sequence[str]) -> State:

@@ -15,34 +15,36 @@ from sandbox.core.protocols import Engine, Level, Remembers, World
 from sandbox.core.random import untouched
 from sandbox.core.record import Record, Standing
 from sandbox.core.state import State, leaves, map_state
-from sandbox.core.tree import stack, to_rows
+from sandbox.core.tree import stack, to_rows, tree_map
 from sandbox.core.watch import Meter
-from sandbox.loop.ask import ask, consult, tell
-from sandbox.loop.check import placed, runnable
+from sandbox.loop.ask import ask, tell
+from sandbox.loop.check import agreed, placed, runnable
+from sandbox.loop.consult import consult
 from sandbox.loop.describe import describe, due, fingerprinted
 from sandbox.loop.horizon import live, memories, phi_of
 from sandbox.loop.judge import attempt, commit, gates_of, judge
 from sandbox.loop.lived import Lived, Mode, Wanted
 from sandbox.loop.observe import observe, roll_back
 from sandbox.loop.probe import LoopProbe
-from sandbox.loop.turn import Turn, asks_lanes, begin, off_tape
+from sandbox.loop.turn import Turn, asked_rows, begin, off_tape
 from sandbox.loop.vary import vary
 
 
 @dataclass(frozen=True)
 class Loop:
     """`levels[0]` is level 1, the editor of the rule. `journal` holds what levels were told by sources outside the
-    state. A loop that is `probing` reads it and asks nobody."""
+    state. A loop that is `probing` (a run after so many steps of its top level) reads it and asks nobody."""
 
     world: World
     engine: Engine
     levels: tuple[Level, ...]
     meters: tuple[Meter, ...] = ()
     journal: Journal = field(default_factory=Notebook)
-    probing: bool = False
+    probing: int | None = None
 
     def __post_init__(self) -> None:
         runnable(self.world)
+        agreed(self.levels)
         levels = tuple(placed(self.world, n, level) for n, level in enumerate(self.levels, start=1))
         object.__setattr__(self, "levels", levels)
 
@@ -77,9 +79,10 @@ class Loop:
             yield from (replace(record, standing=off_tape(record.standing)) for record in lived.records[:-1])
             yield self._read(lived.records[-1], first.state, steps)
 
-    def within(self, world: World) -> Loop:
-        """The same loop in another world, unwatched; it reads the journal and asks nobody."""
-        return replace(self, world=world, meters=(), probing=True)
+    def within(self, world: World, now: int) -> Loop:
+        """The same loop in another world, unwatched, after `now` steps of its top level; it reads the journal and asks
+        nobody."""
+        return replace(self, world=world, meters=(), probing=now)
 
     def live(self, n: int, standing: Standing, step: int, stream: str, adjoint: Adjoint | None, mode: Mode, *,
              held_out: bool = False, wanted: Wanted | None = None) -> Lived:  # fmt: skip
@@ -111,10 +114,13 @@ class Loop:
             state = replace(state, gate={**state.gate, name: to_rows(gate.init(), state.seeds, world.device)})
         edits, own = level.needs.edits, f"meta/{n}"
         below = expand(state, [path for path in edits if not covers([own, f"memory/{n}"], path)])
-        psi = level.meta_learner.init({path: leaves(state, path)[path][0] for path in below})
-        by_lane = asks_lanes(world, level.needs) and not isinstance(level.meta_learner, Remembers)
-        rows = state.seeds * (world.tasks if by_lane or covers(world.per_lane, own) else 1)
-        state = replace(state, meta={**state.meta, str(n): to_rows(psi, rows, world.device)})
+        by_lane = covers(world.per_lane, own) or not isinstance(level.meta_learner, Remembers)
+        rows = asked_rows(state, level.needs, n)
+        rows = rows if by_lane else state.seeds
+        edited = {path: leaves(state, path)[path] for path in below}
+        psi = [level.meta_learner.init({path: leaf[r * len(leaf) // rows] for path, leaf in edited.items()})
+               for r in range(rows)]  # fmt: skip
+        state = replace(state, meta={**state.meta, str(n): tree_map(lambda leaf: leaf.to(world.device), stack(psi))})
         expand(state, [path for path in edits if not covers([f"memory/{n}"], path)])
         return state
 
@@ -122,7 +128,7 @@ class Loop:
         """The record with its readings, and at the end of a run with fingerprints whatever the step."""
         record = fingerprinted(record) if record.step == steps else record
         readings: dict[str, Tensor] = {}
-        probe = LoopProbe(self.within(self.world), record.state, start, record.step)
+        probe = LoopProbe(self.within(self.world, record.step), record.state, start, record.step)
         for meter in self.meters:
             if due(record.step, steps, meter.every):
                 with untouched():

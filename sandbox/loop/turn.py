@@ -9,10 +9,11 @@ from torch import Tensor
 
 from sandbox.core.adjoint import Adjoint
 from sandbox.core.edit import Edit, covers
+from sandbox.core.error import ConfigError, explain
 from sandbox.core.needs import Heard, Needs, Seen
-from sandbox.core.protocols import Level, World
+from sandbox.core.protocols import Level
 from sandbox.core.record import Record, Standing, Verdict
-from sandbox.core.state import State, detach
+from sandbox.core.state import State, detach, leaves
 from sandbox.loop.lived import LoopView, Mode
 
 
@@ -23,7 +24,8 @@ class Turn:
     `above` is the tape of the level above (None: nobody above differentiates through this step). `standing` is where
     the run stands so far; `own` [K, L] the own losses of the horizon; `seen` what the meta-learner is served; `edit`
     what it asked for. A seed is `open` [S] while its edit is in play; once closed, `verdict` and `why` say what became
-    of it. `incumbent` is the state that the edit was tried against; `heard` is what the gate measured, `anchor` what
+    of it. `rows` is how many rows the meta-learner is asked for: one a seed, or one a lane where it edits lanes.
+    `incumbent` is the state that the edit was tried against; `heard` is what the gate measured, `anchor` what
     the frozen second gate would have said.
     """
 
@@ -36,6 +38,7 @@ class Turn:
     held_out: bool
     standing: Standing
     own: Tensor
+    rows: int
     open: Tensor
     verdict: tuple[Verdict, ...]
     why: tuple[str, ...]
@@ -57,11 +60,6 @@ class Turn:
     @property
     def state(self) -> State:
         return self.standing.state
-
-    @property
-    def rows(self) -> int:
-        """How many rows the meta-learner is asked for: one a seed, or one a lane where it edits lanes."""
-        return self.state.seeds * (self.loop.world.tasks if asks_lanes(self.loop.world, self.needs) else 1)
 
     def at(self, state: State) -> Turn:
         """The same turn standing at another state."""
@@ -85,6 +83,7 @@ def begin(loop: LoopView, n: int, standing: Standing, step: int, stream: str, ab
     return Turn(
         loop, n, step, stream, above, mode, held_out, standing,
         own=torch.zeros(0),
+        rows=asked_rows(standing.state, loop.levels[n - 1].needs, n) if loop.levels else seeds,
         open=torch.ones(seeds, dtype=torch.bool),
         verdict=(Verdict.NO_EDIT,) * seeds,
         why=("",) * seeds,
@@ -92,9 +91,17 @@ def begin(loop: LoopView, n: int, standing: Standing, step: int, stream: str, ab
     )  # fmt: skip
 
 
-def asks_lanes(world: World, needs: Needs) -> bool:
-    """Whether what is edited carries a row per lane, so that the meta-learner is asked lane by lane."""
-    return any(covers(world.per_lane, path) for path in needs.edits if not path.startswith("meta/"))
+def asked_rows(state: State, needs: Needs, n: int) -> int:
+    """How many rows level `n` is asked for: as many as what it edits has, one a seed where that is nothing but its own.
+
+    Raises `ConfigError` where some of it has a row a seed and some a row a life.
+    """
+    edits = [path for path in needs.edits if not covers([f"meta/{n}", f"memory/{n}"], path)]
+    found = {path: leaf.shape[0] for edit in edits for path, leaf in leaves(state, edit).items()}
+    if len(set(found.values())) > 1:
+        raise ConfigError(explain(expected="edits that all have a row a seed, or all a row a life", got=f"{found}",
+                                  do="Name them all in `per_lane`, or none; or use two levels."))  # fmt: skip
+    return next(iter(found.values()), state.seeds)
 
 
 def off_tape(standing: Standing) -> Standing:

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor, inf
-from torch.func import vmap
 
 from sandbox.core.contract import shape_of
 from sandbox.core.edit import Edit, absolute, apply
@@ -18,7 +17,7 @@ from sandbox.core.record import Standing
 from sandbox.core.score import Score
 from sandbox.core.state import detach, finite_seeds, repeat_seeds
 from sandbox.core.tree import by_seed, tree_map
-from sandbox.loop.ask import call, refuse
+from sandbox.loop.author import call, each_row, handed, refuse
 from sandbox.loop.lived import Wanted
 from sandbox.loop.turn import Turn
 
@@ -41,16 +40,16 @@ def vary(turn: Turn) -> Turn:
 
 def _candidates(turn: Turn, seen: Seen) -> Mapping[str, Tensor]:
     """{path: [rows, population, ...]} as the author varies them."""
-    author, psi = turn.level.meta_learner, turn.state.meta[str(turn.n)]
+    author = turn.level.meta_learner
     if not isinstance(author, Varies):
         raise ConfigError(explain(expected="a meta-learner with `vary`, since `needs.population` is set",
                                   got=type(author).__name__, do="Give it vary(psi, seen)."))  # fmt: skip
-    handed = (tree_map(Tensor.clone, psi), tree_map(Tensor.clone, vars(seen)))
+    clones = (handed(turn), tree_map(Tensor.clone, vars(seen)))
 
     def one(psi: dict[str, Tensor], seen: dict[str, Tensor]) -> dict[str, Tensor]:
         return {absolute(path, turn.n): value for path, value in author.vary(psi, Seen(**seen)).items()}  # type: ignore[arg-type]
 
-    found = tree_map(Tensor.detach, call(turn, "vary", lambda: vmap(one)(*handed), *handed))
+    found = tree_map(Tensor.detach, call(turn, "vary", lambda: each_row(turn, one)(*clones), *clones))
     for path, values in found.items():
         if values.dim() < 2 or values.shape[1] != turn.needs.population:
             raise EditError(explain(expected=f"{turn.needs.population} candidates at '{path}'", got=shape_of(values[0]),
@@ -66,7 +65,7 @@ def _scored(turn: Turn, candidates: Mapping[str, Tensor]) -> tuple[Tensor, Tenso
     begun, taken = apply(crowd, edit, allow=turn.level.allow or turn.needs.edits)
     standing = Standing(begun, begun, torch.zeros(begun.seeds, dtype=torch.bool))
     score, stream = Score(), f"{turn.stream}/{turn.step}/vary/{turn.n}"
-    lived = loop.live(turn.n, standing, turn.step, stream, None, "trial", wanted=Wanted((score,), "practice"))
+    lived = loop.live(turn.n, standing, turn.step + 1, stream, None, "trial", wanted=Wanted((score,), "practice"))
     per_lane = lived.scores[score].double().mean(dim=1)  # [seeds · count · N]
     alive = taken & finite_seeds(lived.standing.state)
     return _by_row(turn, per_lane, alive)

@@ -96,7 +96,7 @@ class Reflector:
 
 
 def _surprise(grads: Tensor, psi: Params) -> tuple[Tensor, Tensor]:
-    """n [edited], and the running mean square afterwards; at a life's first step n is the sign alone."""
+    """n [edited], and the running mean square afterwards; at a life's first step g stands over itself: n is ± log 2."""
     g = grads.detach().double()
     before = torch.where(psi["age"] == 0, g.square(), psi["square"].detach())
     ratio = g.abs() / (before + TINY).sqrt()

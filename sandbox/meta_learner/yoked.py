@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from sandbox.core.edit import Edit
+from sandbox.core.edit import Edit, covers
 from sandbox.core.error import ConfigError, explain
 from sandbox.core.journal import Answer, Question
 from sandbox.core.protocols import MetaLearner, Needs, Params, Seen
@@ -27,7 +27,8 @@ class Yoked:
 
     @property
     def needs(self) -> Needs:
-        return Needs(edits=self.of.needs.edits, answers=True)
+        edits = tuple(path for path in self.of.needs.edits if not path.startswith("./"))  # it has no psi of its own
+        return Needs(edits=edits, answers=True)
 
     def init(self, edited: Mapping[str, Tensor]) -> Params:
         return {}
@@ -39,10 +40,12 @@ class Yoked:
         """The run that it lives by: its own configuration with the meta-learner that it stands in for. Raises
         `ConfigError` for a run that can't be yoked."""
         edits = self.needs.edits
-        if config["above"] or config["seeds"] < 2 or not edits:
+        by_life = [path for path in edits if covers(config.get("per_lane", ()), path)]
+        if config["above"] or config["seeds"] < 2 or not edits or by_life:
+            got = f"{1 + len(config['above'])} levels, {config['seeds']} seeds, edits of {list(edits)}"
             raise ConfigError(explain(
-                expected="a yoked control of one level, of two seeds or more, of a meta-learner that edits",
-                got=f"{1 + len(config['above'])} levels, {config['seeds']} seeds, edits of {list(edits)}",
+                expected="a yoked control of one level, of two seeds or more, of a meta-learner that edits by seed",
+                got=f"{got}, a row a life at {by_life}",
                 do="Raise seeds, leave out `above`, or name another meta-learner at meta_learner.of."))  # fmt: skip
         return {**config, "meta_learner": config["meta_learner"]["of"], "label": self.source}
 

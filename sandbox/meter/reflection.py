@@ -100,9 +100,13 @@ def reflection(probe: Probe, outer: tuple[str, ...] = OUTER, inner: tuple[str, .
 
     Left out are leaves without a derivative (whole numbers, truth values), and what levels above the first remember,
     for F is a step of the first. A slot that the state lacks or that is empty counts for nothing. None where a side is
-    empty, and where a leaf has not one row a seed, as with several tasks a seed. Raises `ConfigError` for a path that
+    empty, where a leaf has not one row a seed, as with several tasks a seed, and where the editor's own hypergradients
+    leave something out (first-order, truncated). Raises `ConfigError` for a path that
     no partition can name or that both sides do, and `EditError` for one below a slot that is not there.
     """
+    adjoint = probe.level.needs.adjoint
+    if probe.level.needs.grads and (adjoint.first_order or adjoint.truncate):
+        return None  # on a whole tape it would be another editor
     state = detach(probe.state)
     sides = _named(state, outer), _named(state, inner)
     both = sorted(sides[0].keys() & sides[1].keys())

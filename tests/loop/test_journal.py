@@ -119,11 +119,11 @@ def test_a_probe_reads_the_last_answer_and_asks_nobody(loop, sines):
     made = loop(sines(), oracle)
     record = list(made.run([4], 3))[-1]
     count = len(oracle.asked)
-    probe = LoopProbe(made.within(made.world), record.state, record.state, 3)
+    probe = LoopProbe(made.within(made.world, 3), record.state, record.state, 3)
     after = probe.reflect(record.state, ("rule",))
     assert len(oracle.asked) == count
     assert after.rule["lr"].tolist() == record.state.rule["lr"].tolist()
-    blank = LoopProbe(replace(made.within(made.world), journal=Notebook()), record.state, record.state, 3)
+    blank = LoopProbe(replace(made.within(made.world, 3), journal=Notebook()), record.state, record.state, 3)
     assert blank.reflect(record.state, ("rule",)).rule["lr"].tolist() == record.state.rule["lr"].tolist()
     assert len(oracle.asked) == count
 

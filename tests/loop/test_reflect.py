@@ -244,7 +244,7 @@ def test_streams_nest_by_name_so_that_a_trial_within_a_trial_repeats_no_noise(lo
     list(loop(sines(), same, Better(), above=(Level(same, Better(), 2),)).run([0], 1))
     trial = "life/1/trial/2/0"
     once = {"life": 2, "life/1/trial/1/0": 1, "life/2/trial/1/0": 1}  # incumbent and candidate live side by side
-    within = {trial: 2, f"{trial}/1/trial/1/0": 1, f"{trial}/2/trial/1/0": 1}
+    within = {trial: 2, f"{trial}/3/trial/1/0": 1, f"{trial}/4/trial/1/0": 1}  # the next steps
     assert Counter(streams) == once | within | {"rehearse": 1}
 
 

@@ -178,6 +178,6 @@ def test_features_are_clamped_and_constants_for_the_level_above() -> None:
     assert set(after) == {*psi, *reflector.memory(psi)}
 
 
-def test_a_truncated_tape_above_trains_it_too(loop, sines):
-    records = list(tower(loop, sines, adjoint=Adjoint(first_order=True)).run([0], 1))
-    assert not torch.equal(records[-1].state.meta["1"]["c"], records[0].state.meta["1"]["c"])
+def test_levels_that_both_differentiate_must_agree_on_what_they_leave_out(loop, sines):
+    with pytest.raises(ConfigError, match="one adjoint for all levels"):
+        tower(loop, sines, adjoint=Adjoint(first_order=True))

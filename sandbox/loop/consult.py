@@ -1,0 +1,80 @@
+"""Consult: what a level is told by a source outside the state comes from the journal, and is written there first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from functools import partial
+from math import prod
+
+from sandbox.core.error import ConfigError, LineageError, explain
+from sandbox.core.journal import Answer, Question
+from sandbox.core.needs import Seen
+from sandbox.core.protocols import Consults
+from sandbox.core.record import Verdict
+from sandbox.core.tree import stack
+from sandbox.loop.author import call, handed, row, seen_of
+from sandbox.loop.turn import Turn
+
+
+def consult(turn: Turn) -> Turn:
+    """The turn with an answer in `seen` for each row that is asked: from the journal, or asked of the source and noted
+    there first.
+
+    A probe is served what the live run was last told, and asks for no edit where that is nothing. Raises `LineageError`
+    where a replay finds no answer.
+    """
+    if not turn.needs.answers:
+        return turn
+    found = _answers(turn, _questions(turn)) if turn.loop.probing is None else _last_answers(turn)
+    if not found:
+        return turn.close(turn.open, Verdict.NO_EDIT, "")
+    device = turn.loop.world.device
+    answers = stack([{name: value.to(device) for name, value in answer.items()} for answer in found])
+    return replace(turn, seen=replace(seen_of(turn), answer=answers))
+
+
+def _questions(turn: Turn) -> list[Question]:
+    """One for each row that is asked; rows of one seed are counted."""
+    each, met = turn.rows // turn.state.seeds, Counter[int]()
+    found: list[Question] = []
+    for seed in [int(seed) for seed in turn.state.seed for _ in range(each)]:
+        found.append(Question(turn.n, turn.step, turn.stream, seed, met[seed]))
+        met[seed] += 1
+    return found
+
+
+def _answers(turn: Turn, questions: list[Question]) -> list[Answer]:
+    journal, source = turn.loop.journal, turn.level.meta_learner
+    known = {question: journal.recall(question) for question in questions}
+    missing = [question for question in questions if known[question] is None]
+    if missing:
+        if journal.sealed:
+            raise LineageError(explain(
+                expected=f"an answer in the journal to {missing[0]}", got="none",
+                do="A replay asks nobody: the journal was changed, or belongs to another run."))  # fmt: skip
+        if not isinstance(source, Consults):
+            raise ConfigError(
+                explain(
+                    expected="a meta-learner with `consult`, since `needs.answers` is set",
+                    got=type(source).__name__,
+                    do="Give it consult(question, psi, seen).",
+                )
+            )
+        psi, seen = handed(turn), vars(seen_of(turn))
+        fresh: dict[Question, Answer] = {}
+        for r, question in enumerate(questions):
+            if known[question] is None:
+                answer = partial(source.consult, question, row(psi, r), Seen(**row(seen, r)))
+                fresh[question] = call(turn, "consult", answer)
+        journal.note(fresh)
+        known |= fresh
+    return [answer for question in questions if (answer := known[question]) is not None]
+
+
+def _last_answers(turn: Turn) -> list[Answer]:
+    """What each row was last told on the live stream; nothing where one of them was never told anything."""
+    steps = (turn.loop.probing or 0) * prod(level.horizon for level in turn.loop.levels[turn.n :])
+    asked = [replace(question, stream="life", step=steps + 1) for question in _questions(turn)]
+    found = [turn.loop.journal.latest(question) for question in asked]
+    return [] if None in found else [answer for answer in found if answer is not None]
