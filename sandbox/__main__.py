@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.metadata import version
 
@@ -34,5 +35,14 @@ def main() -> int:
     return launch(arguments, reports=whole)
 
 
+def entry() -> int:
+    """`main`, quiet where whoever reads has gone (`sandbox … | head`)."""
+    try:
+        return main()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141  # as a shell tells SIGPIPE
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(entry())

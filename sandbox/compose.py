@@ -141,11 +141,11 @@ def settled(config: DictConfig, choices: Mapping[str, Any], words: Sequence[str]
     return found
 
 
-def left_out(config: DictConfig, own: Mapping[str, Any]) -> list[str]:
-    """What a preset or an experiment sets in `config` for a member that was chosen away, and `settled` left out of
+def left_out(config: DictConfig, own: Mapping[str, Any], words: Sequence[str]) -> list[str]:
+    """What a preset or an experiment sets in `config` for a member that `words` chose away, and `settled` left out of
     `own`: a sentence a group."""
     told: list[str] = []
-    for group in SINGLE:
+    for group in (group for group in SINGLE if any(word.startswith(f"{group}=") for word in words)):
         before, after = config.get(group), own.get(group)
         if not isinstance(before, DictConfig) or not isinstance(after, Mapping | DictConfig):
             continue

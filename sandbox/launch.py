@@ -23,6 +23,7 @@ from sandbox.studies import describe
 
 SWAPPED = ("rule", "meta_learner", "gate", "engine", "model")  # groups whose choice shows in a label
 QUIET = ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i", "--version", "--shell-completion", "-sc")
+VALUED = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--cfg", "-c")
 ENDS = (signal.SIGTERM, signal.SIGHUP)  # what a scheduler, a time limit or a closed terminal sends
 GRACE = 10.0  # seconds that other processes of a launch have for a last checkpoint
 
@@ -31,7 +32,7 @@ def launch(arguments: Sequence[str], *, reports: bool = False) -> int:
     """Run what the overrides name, and then report if it `reports`; returns the exit code: 0, 2 if a run failed, 130 if
     interrupted."""
     try:
-        arguments = worded(arguments)
+        arguments = worded(flags_first(arguments))
     except ConfigError as error:
         return _tell(str(error))
     if any(word.split("=")[0] in QUIET for word in arguments):
@@ -53,6 +54,21 @@ def launch(arguments: Sequence[str], *, reports: bool = False) -> int:
         return _tell("Interrupted; the same command goes on from the last checkpoint.", code=130)
     code = _close(manifest, code)
     return report([os.path.relpath(manifest)]) or code if reports and manifest.is_file() else code
+
+
+def flags_first(arguments: Sequence[str]) -> list[str]:
+    """The same words in the order in which Hydra's parser takes them: it knows no override after a flag that follows
+    an override."""
+    flags, words, rest = list[str](), list[str](), list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("-"):
+            words.append(word)
+            continue
+        flags.append(word)
+        if word in VALUED and rest:
+            flags.append(rest.pop(0))
+    return [*flags, *words]
 
 
 def _close(manifest: Path, code: int) -> int:
@@ -182,7 +198,7 @@ def _job(config: DictConfig) -> None:
         _register(manifest, entry | {"folder": str(folder)})
 
     try:
-        for word in left_out(config, own):
+        for word in left_out(config, own, words):
             tell(f"{run['label']}: {word}")
         with ended_as_interrupted():
             run["trust"] = [*trusted(run), *targets_in(_places())]  # who names a folder names what is in it
@@ -234,7 +250,9 @@ def replay(arguments: Sequence[str]) -> int:
     if not names or "-h" in names or "--help" in names:
         return _tell("expected a run folder; got nothing. Name a folder under runs/: "
                      "sandbox replay RUN… [--trust PACKAGE]")  # fmt: skip
-    for name in names:
+    for name in (
+        names if len(names) == 1 else [name for name in names if Path(name).name not in ("launches", "reports")]
+    ):
         try:
             print(f"{name}: {again(Path(name), trust=trust)} lines replay to the same digests")
         except SandboxError as error:

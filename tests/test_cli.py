@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sandbox.launch import flags_first
 from sandbox.lines.file import read
 
 COMMAND = [str(Path(sys.executable).with_name("sandbox"))]
@@ -213,3 +214,13 @@ def test_a_mistake_after_a_command_is_told(arguments, said, sandbox):
     assert found.returncode == 2
     assert said in found.stderr
     assert "Traceback" not in found.stderr
+
+
+@pytest.mark.parametrize(("words", "ordered"), [
+    (["study=mine", "--config-dir", "conf"], ["--config-dir", "conf", "study=mine"]),
+    (["hydra/launcher=basic", "-m", "seed=0,1"], ["-m", "hydra/launcher=basic", "seed=0,1"]),
+    (["a=1", "--config-dir=x", "b=2", "-cd", "y", "-m"], ["--config-dir=x", "-cd", "y", "-m", "a=1", "b=2"]),
+    (["~preset", "+a=1"], ["~preset", "+a=1"]),
+])  # fmt: skip
+def test_flags_may_stand_anywhere(words, ordered):
+    assert flags_first(words) == ordered

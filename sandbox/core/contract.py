@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, cast
 
 from torch import Tensor
 
@@ -55,13 +56,27 @@ def mend(who: str, error: Exception, advice: str) -> str:
         return (
             f"Python can't branch on a tensor that stands for many rows: use torch.where{advice and ', or ' + advice}."
         )
+    if "must only return Tensors" in text:
+        return "Return tensors alone: torch.tensor(…) for a number, psi for nothing new."
+    if "randomness" in text:
+        return "All randomness is drawn beforehand: declare `noise`, and use what is handed in."
     if advice and ("vmap" in text or "Batching rule" in text or "functorch" in text):
         return f"Lives run side by side here, which this can't: {advice}."
-    if "randomness" in text:
-        return "All randomness is drawn beforehand: use the `noise` that is handed in."
     if "in-place" in text or "inplace" in text:
         return "Build new tensors: `a = a - b`, never `a.sub_(b)`."
     return f"Mend {who}, or read its contract in sandbox/core/protocols.py."
+
+
+def tensors(who: str, tree: Any) -> None:
+    """Raises `ContractError` where what `who` has returned is no dict of tensors."""
+    if not isinstance(tree, Mapping):
+        raise ContractError(explain(expected=f"{who}: a dict of tensors", got=type(tree).__name__,
+                                    do="Return {name: tensor, …}, or {} for nothing."))  # fmt: skip
+    for name, leaf in cast(Mapping[str, Any], tree).items():
+        if not isinstance(leaf, Tensor):
+            raise ContractError(explain(expected=f"{who}: a tensor at '{name}'", got=repr(leaf)[:40],
+                                        do=f"Wrap it: torch.tensor({leaf!r})." if isinstance(leaf, int | float) else
+                                           "Return tensors alone."))  # fmt: skip
 
 
 def shape_of(value: object) -> str:

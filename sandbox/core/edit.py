@@ -48,7 +48,7 @@ def apply(state: State, edit: Edit, *, allow: Iterable[str], frozen: Tensor | No
         old = leaves(state, path)
         if not covers(allow, path):
             raise EditError(explain(expected=f"an edit within {list(allow)}", got=f"'{path}'",
-                                    do="Widen the level's `allow`, or edit less."))  # fmt: skip
+                                    do="Name it in `needs.edits`, and in `allow` if that is set."))  # fmt: skip
         if set(old) != {path}:
             raise EditError(explain(expected="the path of a leaf", got=f"the tree '{path}'",
                                     do=did_you_mean(path, old)))  # fmt: skip

@@ -87,3 +87,9 @@ def untouched() -> Generator[None]:
         if torch.get_num_threads() != threads:
             torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(deterministic)
+
+
+def generators() -> tuple[object, ...]:
+    """Where the global generators stand."""
+    numpy = np.random.get_state(legacy=False)["state"]
+    return torch.get_rng_state().numpy().tobytes(), random.getstate(), numpy["key"].tobytes(), numpy["pos"]

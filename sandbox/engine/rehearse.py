@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from sandbox.core.contract import contract, shape_of
 from sandbox.core.error import ContractError, explain
 from sandbox.core.protocols import Batch, KnowsHuman, Params, World
-from sandbox.core.random import untouched
+from sandbox.core.random import generators, untouched
 from sandbox.core.state import State
 from sandbox.core.tree import Tree, tree_map
 from sandbox.engine.lane import name_of, noise_for, phi_by_lane, reach
@@ -97,18 +95,12 @@ def _learn(world: World, phi: Params, params: Params, slots: Params, task: Param
 
 def _call(who: str, promise: str, method: Callable[..., Any], *handed: Any) -> Any:
     trees: list[Tree] = [tree for tree in handed if isinstance(tree, Tensor | Mapping)]
-    before = _generators()
+    before = generators()
     with contract(who, promise, *trees):
         found = method(*handed)
-    if before != _generators():
+    if before != generators():
         raise ContractError(explain(expected=f"{who}: {promise}", got="a draw from a global generator", do=DRAWN))
     return found
-
-
-def _generators() -> tuple[object, ...]:
-    """Where the global generators stand."""
-    numpy = np.random.get_state(legacy=False)["state"]
-    return torch.get_rng_state().numpy().tobytes(), random.getstate(), numpy["key"].tobytes(), numpy["pos"]
 
 
 def _kind(tree: Any) -> Any:

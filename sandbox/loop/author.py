@@ -15,7 +15,7 @@ from sandbox.core.edit import Edit
 from sandbox.core.error import EditError, explain
 from sandbox.core.needs import Seen
 from sandbox.core.protocols import Params
-from sandbox.core.random import untouched
+from sandbox.core.random import generators, untouched
 from sandbox.core.record import Verdict
 from sandbox.core.tree import T, choose, finite_rows, flatten, stack, tree_map
 from sandbox.loop.observe import per_row
@@ -25,11 +25,13 @@ R = TypeVar("R")
 ADVICE = "declare Needs(vmapped=False), to be asked row by row"
 
 
-def call(turn: Turn, method: str, author: Callable[[], R], *handed: Mapping[str, Any]) -> R:
-    """What the author's `method` returns; raises `EditError` for whatever it raises, and for a write in place."""
+def call(turn: Turn, method: str, author: Callable[[], R], *handed: Mapping[str, Any], pure: bool = True) -> R:
+    """What the author's `method` returns; raises `EditError` for whatever it raises, for a write in place and, if it is
+    to be `pure`, for a draw from a global generator, which no replay would repeat."""
     who = f"{type(turn.level.meta_learner).__name__}.{method}"
     before = [leaf._version for tree in handed for leaf in flatten(tree).values()]
     with torch.set_grad_enabled(turn.above is not None), untouched():
+        stood = generators()
         try:
             found = author()
         except EditError:
@@ -37,6 +39,10 @@ def call(turn: Turn, method: str, author: Callable[[], R], *handed: Mapping[str,
         except Exception as error:
             do = f"{mend(who, error, ADVICE if turn.needs.vmapped else '')} faults=refuse goes on without it."
             raise EditError(explain(expected=f"an answer of {who}", got=told(error), do=do)) from error
+        drew = pure and stood != generators()
+    if drew:
+        raise EditError(explain(expected=f"{who} to draw nothing of its own", got="a draw from a global generator",
+                                do="Declare `needs.noise` and use `seen.noise`: a replay draws the same."))  # fmt: skip
     if before != [leaf._version for tree in handed for leaf in flatten(tree).values()]:
         raise EditError(explain(expected="a pure function of what it is handed", got=f"a write in place in {method}",
                                 do="Build new tensors; these were clones, so nothing was harmed."))  # fmt: skip

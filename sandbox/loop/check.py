@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from copy import copy
 from dataclasses import replace
 
+import torch
+
 from sandbox.core.edit import absolute, covers
 from sandbox.core.error import ConfigError, explain
 from sandbox.core.needs import Needs
@@ -52,6 +54,8 @@ def runnable(world: World) -> None:
     if world.device.split(":")[0] not in ("cpu", "cuda"):
         raise ConfigError(explain(expected="device cpu or cuda", got=world.device,
                                   do="Scores and psi are kept in float64, which mps lacks."))  # fmt: skip
+    if world.device.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError(explain(expected="a CUDA device", got="none that torch can use here", do="Set device=cpu."))
 
 
 def _absolute(needs: Needs, n: int) -> Needs:

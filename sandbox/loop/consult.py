@@ -66,7 +66,7 @@ def _answers(turn: Turn, questions: list[Question]) -> list[Answer]:
         for r, question in enumerate(questions):
             if known[question] is None:
                 answer = partial(source.consult, question, row(psi, r), Seen(**row(seen, r)))
-                fresh[question] = call(turn, "consult", answer)
+                fresh[question] = call(turn, "consult", answer, pure=False)
         journal.note(fresh)
         known |= fresh
     return [answer for question in questions if (answer := known[question]) is not None]

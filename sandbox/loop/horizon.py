@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from sandbox.core.adjoint import Adjoint
+from sandbox.core.contract import tensors
 from sandbox.core.edit import covers
 from sandbox.core.error import ContractError, explain
 from sandbox.core.protocols import Engine, Remembers, World
@@ -65,7 +66,9 @@ def memories(loop: LoopView, state: State, most: int) -> State:
 
 def phi_of(world: World, init: Params, seeds: int) -> Params:
     """phi at birth: a row a seed, or a row a lane where `World.per_lane` says so."""
-    by_seed = stack([world.rule.init({name: leaf[s].detach() for name, leaf in init.items()}) for s in range(seeds)])
+    each = [world.rule.init({name: leaf[s].detach() for name, leaf in init.items()}) for s in range(seeds)]
+    tensors(f"{type(world.rule).__name__}.init", each[0])
+    by_seed = stack(each)
     by_seed = tree_map(lambda leaf: leaf.to(world.device), by_seed)
     return {name: leaf.repeat_interleave(world.tasks, dim=0) if covers(world.per_lane, f"rule/{name}") else leaf
             for name, leaf in by_seed.items()}  # fmt: skip

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sandbox.core.adjoint import Adjoint
+from sandbox.core.contract import tensors
 from sandbox.core.edit import covers, expand
 from sandbox.core.journal import Journal, Notebook
 from sandbox.core.protocols import Engine, Level, Remembers, World
@@ -111,6 +112,7 @@ class Loop:
         """The state with psi of level `n` and the memories of its gates."""
         level, world = self.levels[n - 1], self.world
         for name, gate in gates_of(level, n).items():
+            tensors(f"{type(gate).__name__}.init", gate.init())
             state = replace(state, gate={**state.gate, name: to_rows(gate.init(), state.seeds, world.device)})
         edits, own = level.needs.edits, f"meta/{n}"
         below = expand(state, [path for path in edits if not covers([own, f"memory/{n}"], path)])
@@ -120,6 +122,7 @@ class Loop:
         edited = {path: leaves(state, path)[path] for path in below}
         psi = [level.meta_learner.init({path: leaf[r * len(leaf) // rows] for path, leaf in edited.items()})
                for r in range(rows)]  # fmt: skip
+        tensors(f"{type(level.meta_learner).__name__}.init", psi[0])
         state = replace(state, meta={**state.meta, str(n): tree_map(lambda leaf: leaf.to(world.device), stack(psi))})
         expand(state, [path for path in edits if not covers([f"memory/{n}"], path)])
         return state

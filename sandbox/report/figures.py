@@ -139,11 +139,11 @@ def _fill(axes: Axes, panel: Panel, arms: Sequence[Arm], inks: Sequence[str]) ->
             width = 3.2 - 1.8 * place / max(1, len(arms) - 1)  # where arms coincide, those below still show
             axes.plot(steps, mean, color=ink, linewidth=width, marker="o" if len(steps) == 1 else None)
             axes.fill_between(steps, low, high, color=ink, alpha=0.2 if len(arms) < 5 else 0.1, linewidth=0, zorder=1)
-            positive = positive and not (mean <= 0).any() and not (low <= 0).any()
+            positive = positive and (mean > 0).any() and not (mean <= 0).any() and not (low <= 0).any()
         if panel.reading.null:
             steps, values = _track(arm, Reading(panel.reading.null, ""))
             if len(steps):
                 axes.plot(steps, bands(values)[0], color=ink, linestyle=(0, (4, 2)), linewidth=1.1)
     axes.set_title(panel.title)
     axes.set_ylabel(panel.unit)
-    tidy(axes, log=panel.log and positive)
+    tidy(axes, log=bool(panel.log and positive and axes.lines))

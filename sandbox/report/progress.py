@@ -31,6 +31,7 @@ class Glimpse:
 
     folder: Path
     label: str
+    asked: int = 0
     status: Mapping[str, Any] = field(default_factory=dict)
     fresh: bool = False
     offset: int = 0
@@ -44,7 +45,8 @@ class Glimpse:
     def state(self) -> str:
         """The state of the run; an end that an earlier launch left is none until this launch writes its own."""
         state = self.status.get("state", "waiting")
-        return state if self.fresh or state == "finished" else "waiting"
+        there = state == "finished" and self.status.get("step", 0) >= self.asked
+        return state if self.fresh or there else "waiting"
 
     @property
     def ended(self) -> bool:
@@ -114,8 +116,8 @@ def watch(manifest: Path, *, console: Console | None = None, every: float = 0.5)
     began = time.time() - 1  # file systems round the times of files
     over = Event()
 
-    def see(folder: Path, label: str) -> None:
-        before = seen.get(folder, Glimpse(folder, label))
+    def see(folder: Path, label: str, asked: int) -> None:
+        before = seen.get(folder, Glimpse(folder, label, asked))
         if before.ended:
             return
         now = seen[folder] = look(before, began)
@@ -128,9 +130,11 @@ def watch(manifest: Path, *, console: Console | None = None, every: float = 0.5)
 
     def poll() -> None:
         with suppress(Exception):  # a half-written file is whole at the next look; no run may fail for its display
+            entries = [json.loads(line) for line in manifest.read_text().splitlines()]
+            asked = {Path(entry["folder"]): entry.get("steps", 0) for entry in entries if "folder" in entry}
             for folder, label in read_manifest(manifest):
                 with suppress(Exception):
-                    see(folder, label)
+                    see(folder, label, asked.get(folder, 0))
 
     def keep_polling() -> None:
         while not over.wait(every):

@@ -284,3 +284,19 @@ def test_the_rehearsal_leaves_no_mark() -> None:
     assert all(torch.equal(loud.params[name], weight) for name, weight in quiet.params.items())
     assert torch.equal(before[0], torch.get_rng_state())
     assert before[1] == random.getstate()
+
+
+def test_numbers_in_place_of_tensors_are_told() -> None:
+    said = told(world(rule=broken(SGD, init=lambda self, params: {"lr": 0.1})))
+    assert "SGD.init: a tensor at 'lr'; got 0.1. Wrap it: torch.tensor(0.1)" in said
+    loop = Loop(world(), Functional(), (Level(broken(Answers2, init=lambda self, edited: {"s": 1.0}), Always(), 2),))
+    with pytest.raises(ContractError, match=r"Answers2.init: a tensor at 's'"):
+        loop.start([0])
+
+
+class Answers2(Nothing):
+    """The null, under a name of its own."""
+
+
+def test_a_float_in_an_edit_is_told() -> None:
+    assert "Return tensors alone: torch.tensor(…)" in asked(lambda psi, seen: (Edit({"rule/lr": 0.1}), psi))  # type: ignore[dict-item]

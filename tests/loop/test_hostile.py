@@ -118,9 +118,6 @@ def test_a_malformed_edit_stops_a_run_that_trusts_its_editor(attack, hostile, lo
 
 
 def meddles(psi, seen):
-    random.seed(0)
-    np.random.seed(0)
-    torch.manual_seed(0)
     torch.set_grad_enabled(not torch.is_grad_enabled())
     torch.set_default_dtype(torch.float16)
     torch.set_num_threads(torch.get_num_threads() + 1)
@@ -132,6 +129,18 @@ def test_nothing_global_is_touched(hostile, loop, sines, lived, same, outside):
     meddled = lived(loop(sines(), hostile(meddles)))
     assert outside() == before
     assert same(meddled[-1].state, lived(loop(sines(), hostile(lower)))[-1].state, "params", "rule")
+
+
+@pytest.mark.parametrize("draws", [random.random, np.random.rand, lambda: torch.manual_seed(0)])
+def test_a_draw_that_no_replay_would_repeat_is_refused(draws, hostile, loop, sines, lived, outside):
+    def drawn(psi, seen):
+        draws()
+        return lower(psi, seen)
+
+    before = outside()
+    with pytest.raises(EditError, match=r"a draw from a global generator.*`seen.noise`"):
+        lived(loop(sines(), hostile(drawn)))
+    assert outside() == before
 
 
 def test_what_comes_after_asking_finds_nothing_touched(hostile, loop, sines, lived, outside, monkeypatch):

@@ -141,3 +141,8 @@ def test_files_are_written_and_no_colour_serves_twice(tmp_path: Path, write) -> 
     assert all(path.stat().st_size > 10_000 for path in paths)
     for count in (1, 2, 9, 20):
         assert len(set(colours(count, ordered=False))) == count
+
+
+def test_a_run_without_a_finite_number_is_drawn_all_the_same(tmp_path: Path, write) -> None:
+    never = write(tmp_path / "own", "own", own=lambda step, seed: float("nan"), readings=READINGS)
+    assert figures.draw(group(find_runs([never])), tmp_path)

@@ -24,6 +24,10 @@ def printed(console: Console) -> str:
     return console.file.getvalue()
 
 
+def status(folder: Path) -> dict:
+    return json.loads((folder / "status.json").read_text())
+
+
 def set_state(folder: Path, state: str) -> None:
     status = json.loads((folder / "status.json").read_text())
     (folder / "status.json").write_text(json.dumps(status | {"state": state}))
@@ -54,6 +58,9 @@ def test_an_end_from_before_the_launch_is_none(tmp_path: Path, write) -> None:
     set_state(folder, "finished")
     os.utime(folder / "status.json", (1000, 1000))
     assert look(Glimpse(folder, "own"), began=2000).ended
+    steps = status(folder)["step"]
+    assert look(Glimpse(folder, "own", asked=steps), began=2000).ended
+    assert not look(Glimpse(folder, "own", asked=steps + 1), began=2000).ended  # it goes on
 
 
 def test_off_a_terminal_each_ended_run_is_one_line(tmp_path: Path, write, launch) -> None:
