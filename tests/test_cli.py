@@ -111,34 +111,38 @@ def test_an_editor_of_two_new_files_runs(sandbox, tmp_path):
 # ---- mistakes -------------------------------------------------------------------------------------------------------
 
 
+MISTAKES = [
+    (["preset=mamll"], ["no preset called 'mamll'", "Did you mean 'maml'?"]),
+    (["rule=sdg"], ["no rule called 'sdg'", "Did you mean 'sgd'?"]),
+    (["-m", "task=sinusoid,quadratik"], ["no task called 'quadratik'", "Did you mean 'quadratic'?"]),
+    (["experiment=first_light/fixd"], ["no experiment called 'first_light/fixd'", "'first_light/fixed'?"]),
+    (["rule.lrr=3"], ["expected a field of SGD at rule; got 'lrr'.", "'lr'?", "Its fields: lr, per_parameter"]),
+    (["rule._target_=mine.Mine"], ["No package 'mine' is installed or lies here."]),
+    (["rule._target_=subprocess.Popen", "rule.args=[touch,mark]"], ["'subprocess.Popen', which is Python's own"]),
+    (["task=sinusoid", "rule=self_distillation"], ["rule=self_distillation and task=sinusoid", "These do:"]),
+    (["trust=[3]"], ["expected names of packages at trust; got [3]"]),
+    (["rule.lr=fast"], ["expected float at rule.lr; got 'fast'"]),
+    (["stepz=3"], ["stepz"]),
+    (["+stepz=3"], ["expected a known key; got 'stepz'. Did you mean 'steps'?"]),
+    (["+rule.lrr=3"], ["expected a field of SGD at rule; got 'lrr'. Did you mean 'lr'?"]),
+    (["steps=0"], ["expected a whole number of 1 or more at steps; got 0. Set steps=1, say."]),
+    (["steps=two"], ["expected a whole number of 1 or more at steps; got 'two'"]),
+    (["rule.lr=1e20"], ["expected finite losses and weights; got NaN or infinity by inner step", "seeds [0, 1]",
+                        "lower its learning rate"]),
+    (["horizon=1", "above=[{meta_learner:{_target_:sandbox.meta_learner.none.Nothing},"
+      "gate:{_target_:sandbox.gate.always.Always},horizon:1}]"], ["a horizon of 2 or more at level 2; got 1."]),
+    (["~gate"], ["expected a configuration with 'gate'; got none."]),
+    (["faults=ignore"], ["at level 1.faults; got 'ignore'"]),
+    (["model._target_=torch.nn.Linearr"], ["an importable class at model._target_; got 'torch.nn.Linearr'"]),
+]  # fmt: skip
+FEW = (1, 4, 6, 7, 11, 15)  # of each kind one; the others are told the same way
+
+
 @pytest.mark.parametrize(
     ("mistake", "said"),
-    [
-        (["preset=mamll"], ["no preset called 'mamll'", "Did you mean 'maml'?"]),
-        (["rule=sdg"], ["no rule called 'sdg'", "Did you mean 'sgd'?"]),
-        (["-m", "task=sinusoid,quadratik"], ["no task called 'quadratik'", "Did you mean 'quadratic'?"]),
-        (["experiment=first_light/fixd"], ["no experiment called 'first_light/fixd'", "'first_light/fixed'?"]),
-        (["rule.lrr=3"], ["expected a field of SGD at rule; got 'lrr'.", "'lr'?", "Its fields: lr, per_parameter"]),
-        (["rule._target_=mine.Mine"], ["No package 'mine' is installed or lies here."]),
-        (["rule._target_=subprocess.Popen", "rule.args=[touch,mark]"], ["'subprocess.Popen', which is Python's own"]),
-        (["task=sinusoid", "rule=self_distillation"], ["rule=self_distillation and task=sinusoid", "These do:"]),
-        (["trust=[3]"], ["expected names of packages at trust; got [3]"]),
-        (["rule.lr=fast"], ["expected float at rule.lr; got 'fast'"]),
-        (["stepz=3"], ["stepz"]),
-        (["+stepz=3"], ["expected a known key; got 'stepz'. Did you mean 'steps'?"]),
-        (["+rule.lrr=3"], ["expected a field of SGD at rule; got 'lrr'. Did you mean 'lr'?"]),
-        (["steps=0"], ["expected a whole number of 1 or more at steps; got 0. Set steps=1, say."]),
-        (["steps=two"], ["expected a whole number of 1 or more at steps; got 'two'"]),
-        (["rule.lr=1e20"], ["expected finite losses and weights; got NaN or infinity by inner step", "seeds [0, 1]",
-                            "lower its learning rate"]),
-        (["horizon=1", "above=[{meta_learner:{_target_:sandbox.meta_learner.none.Nothing},"
-          "gate:{_target_:sandbox.gate.always.Always},horizon:1}]"], ["a horizon of 2 or more at level 2; got 1."]),
-        (["~gate"], ["expected a configuration with 'gate'; got none."]),
-        (["faults=ignore"], ["at level 1.faults; got 'ignore'"]),
-        (["model._target_=torch.nn.Linearr"], ["an importable class at model._target_; got 'torch.nn.Linearr'"]),
-    ],
+    [pytest.param(*each, marks=[] if n in FEW else pytest.mark.slow) for n, each in enumerate(MISTAKES)],
     ids=lambda value: value[-1][:40] if isinstance(value, list) else None,
-)  # fmt: skip
+)
 def test_a_mistake_is_told(mistake, said, sandbox, tmp_path):
     tiny = [word for word in TINY if word.split("=")[0] not in {word.split("=")[0] for word in mistake}]
     found = sandbox(*mistake, *tiny, "steps=40") if "rule.lr=1e20" in mistake else sandbox(*mistake, *tiny)

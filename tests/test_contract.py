@@ -114,6 +114,7 @@ def test_a_member_builds_from_its_file_alone(member):
 # ---- presets and experiments ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("named", [f"{group}={name}" for group in ("preset", "experiment") for name in members(group)])
 def test_what_has_a_name_builds_as_it_is_and_lives_a_small_run(named, tmp_path):
     config = compose((named,))

@@ -214,12 +214,10 @@ def reached(folder: Path, step: int, process: subprocess.Popen[str]) -> None:
 
 
 ENDS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+SLOWER = [pytest.param(kind, marks=pytest.mark.slow) for kind in ENDS]
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [signal.SIGKILL, signal.SIGTERM, *(pytest.param(kind, marks=pytest.mark.slow) for kind in (ENDS[0], ENDS[2]))],
-)
+@pytest.mark.parametrize("kind", [signal.SIGKILL, *SLOWER])
 def test_a_process_that_is_killed_goes_on_as_if_it_had_not(kind, config, tmp_path):
     long = config("steps=100")
     folder = experiment.folder_of(long)
@@ -255,7 +253,7 @@ def test_a_sweep_that_is_terminated_keeps_what_its_workers_have(tmp_path, config
         assert checkpoint.steps(folder)[-1] == lines(folder).count("\n") - 1
 
 
-@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+@pytest.mark.parametrize("launcher", ["basic", pytest.param("joblib", marks=pytest.mark.slow)])
 def test_every_launcher_runs_and_its_workers_need_nothing_of_the_parent_s_environment(launcher, tmp_path):
     words = ["-m", f"hydra/launcher={launcher}", "seed=0,1", "steps=2", "label=check", ON_DISK]
     with launched(tmp_path, *words) as process:
@@ -372,6 +370,7 @@ def test_an_extended_sweep_runs_only_what_is_new(tmp_path):
     assert [len(entries) for entries in launches] == [2, 3]
 
 
+@pytest.mark.slow
 def test_the_mirror_in_wandb_has_every_step(tmp_path):
     arguments = ["steps=3", "label=mirrored", "tracker=[jsonl,checkpoint,wandb]", "tracker.wandb.by_seed=true"]
     with launched(tmp_path, *arguments) as process:
