@@ -23,6 +23,7 @@ from sandbox import experiment, launch
 from sandbox.archive import checkpoint, lineage
 from sandbox.compose import composed
 from sandbox.core.error import ConfigError, LifeError, LineageError, StaleError
+from sandbox.folder import claimed
 from sandbox.loop import describe
 from sandbox.loop.reflect import Loop
 from sandbox.tracker.checkpoint import CheckpointTracker
@@ -567,3 +568,15 @@ def test_what_a_yoked_control_lives_by_is_forced_only_where_its_code_changed(con
     experiment.perform(config("force=true", world=PLAYING))
     assert (control / "past").exists()
     assert not (source / "past").exists()
+
+
+@pytest.mark.slow
+def test_a_second_process_waits_for_the_first(config):
+    """The folder is locked while a run lives in it: another that is asked for it goes on when that is over."""
+    folder = experiment.perform(config())
+    code = f"from sandbox.folder import *\nwith claimed(Path({str(folder)!r})): print('in')"
+    with claimed(folder):
+        other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(timeout=6)
+    assert other.communicate(timeout=60)[0] == "in\n"

@@ -90,3 +90,11 @@ def test_online_without_a_key_is_told(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
     with pytest.raises(ConfigError, match="wandb login"):
         perform(composed([*WORDS, "tracker.wandb.mode=online", f"runs={tmp_path}"]))
+
+
+@pytest.mark.slow
+def test_the_table_keeps_the_newest_edits(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("sandbox.tracker.wandb.ROWS", 3)
+    folder = perform(composed([*WORDS, f"runs={tmp_path}"]))
+    content = json.loads(next((folder / "wandb").rglob("edits_*.table.json")).read_text())
+    assert [row[0] for row in content["data"]] == [2, 3, 3]  # two paths a step, three steps
