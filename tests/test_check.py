@@ -162,6 +162,7 @@ def test_the_default_gate_has_one_line():
     assert list(check.contenders(composed(["gate=better"])["gate"])).count("better") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("gate", "code"), [("paired_t", 0), ("better", 1), ("always", 1)])
 def test_the_command_says_whether_the_configured_gate_holds(gate, code, monkeypatch, capsys):
     monkeypatch.setattr(check, "SEEDS", 4)

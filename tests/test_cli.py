@@ -77,6 +77,7 @@ def test_a_run_names_its_folder(sandbox, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"runs"}
 
 
+@pytest.mark.slow
 def test_a_run_that_nobody_named_is_called_by_what_was_chosen(sandbox):
     assert "reflective-sgd-none-quadratic-" in sandbox(*TINY).stdout
 

@@ -118,6 +118,7 @@ def test_a_folder_of_configurations_names_packages_but_none_of_python_s_own(tmp_
     assert targets_in([f"file://{tmp_path}", "pkg://sandbox.conf"]) == ["mine", "other"]
 
 
+@pytest.mark.slow
 def test_what_is_left_out_is_told(tmp_path):
     found = subprocess.run(
         [str(Path(sys.executable).with_name("sandbox")), "preset=meta_sgd", "rule=learned_loss", "steps=1", "tasks=1",

@@ -146,6 +146,7 @@ def norms(found: Reading) -> list[float]:
     return [float(norm) for norm in (c.outer_outer, c.outer_inner, c.inner_outer, c.inner_inner)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("method", ["tape", "differences"])
 def test_a_large_system_is_read_by_probes_within_three_standard_errors(seed: int, method: Any) -> None:
