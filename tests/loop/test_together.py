@@ -13,7 +13,7 @@ from sandbox.core.adjoint import Adjoint
 from sandbox.core.edit import Edit
 from sandbox.core.error import ConfigError, ContractError
 from sandbox.core.journal import Question
-from sandbox.core.protocols import Grad, Heard, Level, Needs, Params, Score, Seen
+from sandbox.core.protocols import Heard, Level, Needs, Params, Seen
 from sandbox.core.record import Verdict
 from sandbox.gate.always import Always
 from sandbox.gate.better import Better
@@ -159,7 +159,6 @@ def test_an_improvement_over_lives_that_end_within_it_is_refused(loop, sines):
     above = (Level(MetaGradient(edits=("meta/1/lr",), over="improvement"), Always(), 2),)
     with pytest.raises(ConfigError, match="episodic lives below level 2"):
         loop(sines(), MetaGradient(), lifetime="episodic", above=above)
-    assert Score(over="improvement") != Score()
 
 
 def test_m_is_not_read_of_an_editor_that_a_whole_tape_would_change(loop, bowl):
@@ -170,4 +169,3 @@ def test_m_is_not_read_of_an_editor_that_a_whole_tape_would_change(loop, bowl):
     assert "merge/m" in read(Adjoint())
     assert not read(Adjoint(first_order=True))
     assert not read(Adjoint(truncate=1))
-    assert Grad("process", LR)
