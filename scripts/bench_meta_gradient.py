@@ -58,7 +58,7 @@ def by_hand(state: State, train: list[dict[str, Tensor]], practice: dict[str, Te
 
 def data(state: State, split: Split, t: int) -> dict[str, Tensor]:
     """{"x", "y"} [tasks, n, 1] of a split at inner step t."""
-    sample = torch.func.vmap(lambda task, noise: WORLD.task.sample(task, {}, noise, split))
+    sample = torch.func.vmap(lambda task, noise: WORLD.task.sample(task, torch.neg, noise, split))  # asks no policy
     return dict(sample(state.task, noise_for(WORLD, replace(state, t=t), "life", split)))
 
 

@@ -21,73 +21,12 @@ from sandbox.core.needs import Heard as Heard
 from sandbox.core.needs import Needs, Seen
 from sandbox.core.score import Objective, Score, Split
 from sandbox.core.state import State
+from sandbox.core.task import Act as Act
+from sandbox.core.task import Batch, Model, Task
+from sandbox.core.task import KnowsHuman as KnowsHuman
+from sandbox.core.task import Stateful as Stateful
+from sandbox.core.task import Tempered as Tempered
 from sandbox.core.tree import Params as Params
-
-Batch = Mapping[str, Tensor]
-
-
-# ---- what is learned on ---------------------------------------------------------------------------------------------
-
-
-class Task(Protocol):
-    """A family of tasks. `noise` names the splits that exist and how many uniforms each draw needs; `inputs` are the
-    features of one example, `outputs` the numbers that a model predicts for it."""
-
-    @property
-    def noise(self) -> Mapping[str, int]:
-        """{"draw": size, split: size, …}: float64 uniforms in [0, 1) handed to `draw` and `sample`."""
-        ...
-
-    @property
-    def inputs(self) -> int: ...
-    @property
-    def outputs(self) -> int: ...
-
-    def draw(self, noise: Tensor, *, held_out: bool) -> Params:
-        """One task, from noise [size]; `held_out` draws from the meta-test family where the task has one."""
-        ...
-
-    def sample(self, task: Params, params: Params, noise: Tensor, split: Split) -> Batch:
-        """A batch with at least `x` [n, inputs]; may read `params` (on-policy data)."""
-        ...
-
-    def objective(self, task: Params, prediction: Tensor, batch: Batch) -> Tensor:
-        """P, lower is better, one number an example [n]."""
-        ...
-
-
-@runtime_checkable
-class KnowsHuman(Protocol):
-    """A task that declares H, read on the split `deployment`. Only meters are served it."""
-
-    @property
-    def deployment(self) -> Split: ...
-
-    def human(self, task: Params, prediction: Tensor, batch: Batch) -> Tensor:
-        """H, higher is better, one number an example [n]."""
-        ...
-
-
-@runtime_checkable
-class Tempered(Protocol):
-    """A task whose prediction has a temperature, so that P can be read calibrated."""
-
-    def temper(self, prediction: Tensor, temperature: Tensor) -> Tensor:
-        """The prediction [n, outputs] at `temperature` (a scalar)."""
-        ...
-
-
-class Model(Protocol):
-    """A network as a pure function."""
-
-    def init(self, rng: int) -> Params:
-        """Fresh weights from the seed `rng`."""
-        ...
-
-    def apply(self, params: Params, x: Tensor) -> Tensor:
-        """Predictions [n, outputs] for x [n, inputs]."""
-        ...
-
 
 # ---- what learns ----------------------------------------------------------------------------------------------------
 

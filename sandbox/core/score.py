@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Split = Literal["train", "practice", "gate", "test"]
+Split = Literal["train", "practice", "gate", "test", "audit"]
 """train: inner steps. practice: what a meta-learner's hypergradients see. gate: what a gate scores. test: deployment,
-for meters. A split that a task does not name does not exist; held-out tasks are drawn apart (`Task.draw`)."""
+and audit: another family than the one that is trained on, both for meters. A split that a task does not name does not
+exist; held-out tasks are drawn apart (`Task.draw`)."""
 
 Objective = Literal["process", "calibrated", "human"]
 """process: P. calibrated: P after one fitted temperature. human: H. (A, the agent's own, is the rule's loss.)"""

@@ -18,15 +18,16 @@ from torch import Tensor
 from sandbox.core.error import EditError, did_you_mean, explain
 from sandbox.core.tree import Params, Tree, finite_rows, flatten, tree_map
 
-SLOTS = ("init", "params", "slots", "rule", "meta", "memory", "gate", "task")
+SLOTS = ("init", "params", "slots", "rule", "meta", "memory", "gate", "task", "fixed", "buffers")
 
 
 @dataclass(frozen=True)
 class State:
     """`init`: weights a lifetime starts from; `params`: live weights; `slots`: the rule's memory; `rule`: phi;
     `meta`: psi of level n under `"n"`; `memory`: what level n remembers of the present life, likewise; `gate`: the
-    gates' memories, likewise; `task`: the drawn tasks; `seed` [S]; `t`: inner steps lived (streams are indexed by
-    it)."""
+    gates' memories, likewise; `task`: the drawn tasks; `fixed`: what a network holds besides its weights, at
+    birth ("frozen" and "buffers"); `buffers`: its buffers in the present life; `seed` [S]; `t`: inner steps lived
+    (streams are indexed by it)."""
 
     init: Params
     params: Params
@@ -38,6 +39,8 @@ class State:
     seed: Tensor
     t: int = 0
     memory: dict[str, Params] = field(default_factory=dict[str, Params])
+    fixed: dict[str, Params] = field(default_factory=dict[str, Params])
+    buffers: Params = field(default_factory=Params)
 
     def __post_init__(self) -> None:
         names = {field.name for field in fields(self)}

@@ -1,8 +1,8 @@
-"""Training batches of several inner steps drawn at once, where the task does not look at the weights to draw them."""
+"""Training batches of several inner steps drawn at once, where the task does not collect them by the policy."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from torch import Tensor
 from torch.func import vmap
@@ -15,20 +15,12 @@ MOST = 1 << 25  # bytes of batches that wait for their step
 
 
 class _OnPolicyError(Exception):
-    """The task draws its data by the weights: on-policy."""
+    """The task collects its data by the policy."""
 
 
-class _Hidden(Mapping[str, Tensor]):
-    """Weights that may not be looked at."""
-
-    def __getitem__(self, name: str) -> Tensor:
-        raise _OnPolicyError
-
-    def __iter__(self) -> Iterator[str]:
-        raise _OnPolicyError
-
-    def __len__(self) -> int:
-        raise _OnPolicyError
+def _hidden(x: Tensor) -> Tensor:
+    """The policy of nobody."""
+    raise _OnPolicyError
 
 
 def batches(world: World, task: Params, noise: Tensor) -> Iterator[Params]:
@@ -47,10 +39,10 @@ def batches(world: World, task: Params, noise: Tensor) -> Iterator[Params]:
 
 
 def _draw(world: World, task: Params, noise: Tensor) -> Params:
-    """Batches [L, k, ...], or {} where the task looks at the weights."""
+    """Batches [L, k, ...], or {} where the task asks for the policy."""
 
     def sample(task: Params, u: Tensor) -> Params:
-        return dict(world.task.sample(task, _Hidden(), u, "train"))  # type: ignore[arg-type]
+        return dict(world.task.sample(task, _hidden, u, "train"))
 
     with contract(f"{name_of(world.task)}.sample", "a batch of the split 'train'", task, noise):
         try:

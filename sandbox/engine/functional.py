@@ -82,7 +82,7 @@ def _live(
     adjoint = adjoint if taped else None
 
     def loss(phi: Params, params: Params, slots: Params, task: Params, u: Tensor, batch: Params) -> Tensor:
-        found = batch or world.task.sample(task, params, u, "train")
+        found = batch or world.task.sample(task, partial(world.model.apply, params), u, "train")
         return world.rule.loss(phi, params, slots, found, reach(world, task))
 
     rule, own = name_of(world.rule), list[Tensor]()

@@ -120,7 +120,7 @@ def _live(world: World, module: nn.Module, adjoint: Adjoint | None,
                 stepper.param_groups[0]["slots"] = slots
             with torch.enable_grad(), contract(f"{rule}.loss", "a scalar, from a batch of the task", slots, task, u):
                 at = view({name: params[name] for name in names}, adjoint)
-                batch = world.task.sample(task, at, u, "train")
+                batch = world.task.sample(task, partial(predict, at), u, "train")
                 loss = world.rule.loss(phi, at, slots, batch, replace(reach(world, task), predict=predict))
             with torch.set_grad_enabled(adjoint is not None):
                 moved = stepper.step(loss, params=at.values(), grad_callback=gradient)

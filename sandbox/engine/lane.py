@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -57,7 +58,7 @@ class Lanes:
                 single = {name: value[None] for name, value in example.items()}
                 return world.rule.loss(phi, params, slots, single, reach(world, task))
 
-            return self.over(alone)(dict(world.task.sample(task, params, u, split)))
+            return self.over(alone)(dict(world.task.sample(task, partial(world.model.apply, params), u, split)))
 
         noise, phi = noise_for(world, state, stream, split), phi_by_lane(world, state)
         handed = (phi, state.params, state.slots, state.task, noise)
@@ -90,7 +91,7 @@ class Lanes:
         """Predictions [L, n, outputs] on the batch of each lane."""
 
         def one(params: Params, task: Params, u: Tensor) -> dict[str, Any]:
-            batch = world.task.sample(task, params, u, split)
+            batch = world.task.sample(task, partial(world.model.apply, params), u, split)
             return {"prediction": world.model.apply(params, batch["x"]), "batch": dict(batch)}
 
         handed = (state.params, state.task, noise_for(world, state, stream, split))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -37,7 +38,7 @@ def _sample(world: World, state: State, task: Params, params: Params, split: Any
     who = f"{name_of(world.task)}.sample"
     noise = noise_for(world, state, "rehearse", split)[0]
     promise = f"a batch of the split '{split}' from noise {list(noise.shape)} (`noise` of the task says how many)"
-    batch = _call(who, promise, world.task.sample, task, params, noise, split)
+    batch = _call(who, promise, world.task.sample, task, partial(world.model.apply, params), noise, split)
     if not isinstance(batch, Mapping) or not isinstance(batch.get("x"), Tensor) or batch["x"].dim() < 1:
         got = f"{sorted(batch)}" if isinstance(batch, Mapping) else type(batch).__name__
         raise ContractError(explain(expected=f"{who}: a dict of tensors with at least `x` [n, …]", got=got,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sandbox.core.error import ConfigError, explain
-from sandbox.core.protocols import Batch, Params, Split
+from sandbox.core.protocols import Act, Batch, Params, Split
 from sandbox.task.digits import CLASSES, PIXELS, classes, cross_entropy, images
 
 SMALLEST, LARGEST = 174, 183  # images in the smallest and the largest class
@@ -84,7 +84,7 @@ class FewShotDigits:
         parts = shuffled[:, : sum(sizes)].split(sizes, dim=1)
         return {name: part.flatten() for name, part in zip(("train", "practice", "gate", "test"), parts, strict=True)}
 
-    def sample(self, task: Params, params: Params, noise: Tensor, split: Split) -> Batch:
+    def sample(self, task: Params, act: Act, noise: Tensor, split: Split) -> Batch:
         """{"x": [n, 64], "y": [n] labels 0 … ways - 1}: all images of the split."""
         y = torch.arange(self.ways, device=noise.device).repeat_interleave(
             self.shots if split == "train" else self.queries

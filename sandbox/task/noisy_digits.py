@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sandbox.core.error import ConfigError, explain
-from sandbox.core.protocols import Batch, Params, Split
+from sandbox.core.protocols import Act, Batch, Params, Split
 from sandbox.core.random import index
 from sandbox.task.digits import CLASSES, IMAGES, PIXELS, classes, cross_entropy, images
 
@@ -63,7 +63,7 @@ class NoisyDigits:
         given = torch.where(flip < rate, index(label, CLASSES), classes(noise.device))
         return {"order": split.argsort(), "given": given, "rate": rate}
 
-    def sample(self, task: Params, params: Params, noise: Tensor, split: Split) -> Batch:
+    def sample(self, task: Params, act: Act, noise: Tensor, split: Split) -> Batch:
         """{"x": [n, 64], "y": [n] given labels, "image": [n] which images}, in which
         only `human` can look up the truth."""
         bounds = [0, self.train, self.train + self.practice, self.train + self.practice + self.gate, IMAGES]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sandbox.core.error import ConfigError, explain
-from sandbox.core.protocols import Batch, Params, Split
+from sandbox.core.protocols import Act, Batch, Params, Split
 from sandbox.core.random import normal
 
 
@@ -46,7 +46,7 @@ class Quadratic:
         """{"target": [outputs]}."""
         return {"target": normal(noise).to(getattr(torch, self.dtype))}
 
-    def sample(self, task: Params, params: Params, noise: Tensor, split: Split) -> Batch:
+    def sample(self, task: Params, act: Act, noise: Tensor, split: Split) -> Batch:
         """{"x": [1, 1]}."""
         return {"x": torch.ones(1, 1, dtype=getattr(torch, self.dtype), device=noise.device)}
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sandbox.core.error import ConfigError, explain
-from sandbox.core.protocols import Batch, Params, Split
+from sandbox.core.protocols import Act, Batch, Params, Split
 
 TEST = 100  # points of the test split
 
@@ -48,7 +48,7 @@ class Sinusoid:
         """{"amplitude": scalar, "phase": scalar in radians}."""
         return {"amplitude": 0.1 + 4.9 * noise[0], "phase": pi * noise[1]}
 
-    def sample(self, task: Params, params: Params, noise: Tensor, split: Split) -> Batch:
+    def sample(self, task: Params, act: Act, noise: Tensor, split: Split) -> Batch:
         """{"x": [n, 1], "y": [n, 1]}."""
         x = 10 * noise[:, None] - 5
         y = task["amplitude"] * torch.sin(x - task["phase"])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sandbox.core.adjoint import FULL, Adjoint
-from sandbox.core.protocols import Batch, Engine, Objective, Params, Rule, Split, World
+from sandbox.core.protocols import Act, Batch, Engine, Objective, Params, Rule, Split, World
 from sandbox.core.random import uniform
 from sandbox.core.state import State, leaves, put
 from sandbox.engine.functional import Functional
@@ -127,7 +127,7 @@ class Echo:
     def draw(self, noise: Tensor, *, held_out: bool) -> Params:
         return {"nothing": noise}
 
-    def sample(self, task: Params, params: Params, noise: Tensor, split: Split) -> Batch:
+    def sample(self, task: Params, act: Act, noise: Tensor, split: Split) -> Batch:
         return {"x": noise[None]}
 
     def objective(self, task: Params, prediction: Tensor, batch: Batch) -> Tensor:
