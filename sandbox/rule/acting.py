@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import log
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -66,7 +67,7 @@ def mean(rows: Tensor, batch: Batch) -> Tensor:
 # ---- phi ------------------------------------------------------------------------------------------------------------
 
 
-def in_range(rule: object, shares: Sequence[str]) -> None:
+def in_range(rule: Any, shares: Sequence[str]) -> None:
     """Raises `ConfigError` where a learning rate or a share starts where the rule can't reach."""
     for name, low in (("lr", SLOWEST), *((name, 0.0) for name in shares)):
         value = getattr(rule, name)
@@ -75,18 +76,20 @@ def in_range(rule: object, shares: Sequence[str]) -> None:
                                       do="Start inside the range that the rule can reach."))  # fmt: skip
 
 
-def placed(rule: object, shares: Sequence[str], params: Params) -> Params:
+def placed(rule: Any, shares: Sequence[str], params: Params) -> Params:
     """phi, as logits: where the rule's `lr` stands on its logarithmic range, and `shares`, fields between 0 and 1."""
     dtype = next(iter(params.values())).dtype
-    places = {"lr": 1 - log(getattr(rule, "lr")) / log(SLOWEST), **{name: getattr(rule, name) for name in shares}}
+    places = {"lr": 1 - log(rule.lr) / log(SLOWEST), **{name: getattr(rule, name) for name in shares}}
     return {name: torch.tensor(_logit(s), dtype=dtype) for name, s in places.items()}
 
 
 def place(phi: Params) -> Params:
+    """Where each number of phi stands in its range, 0 to 1."""
     return {name: torch.sigmoid(value) for name, value in phi.items()}
 
 
 def readable(phi: Params) -> Params:
+    """phi in its units: a learning rate, and shares."""
     s = place(phi)
     return {**s, "lr": SLOWEST ** (1 - s["lr"])}
 

@@ -18,9 +18,10 @@ class ActorCritic:
 
     v is the network's own estimate, its last output; v' that of the critic. With the critic's surprise at a step,
     δ_t = r_t + discount · v'_{t+1} - v'_t (v'_{t+1} = 0 where the world has ended the episode), the advantage is
-    a_t = Σ_k (discount · trace)^k δ_{t+k} (Schulman et al. 2016, eq. 16), and g = a + v' the mixture of returns of every
-    length: trace 0 looks one step on, 1 to the end. Rewards are in units of what a step is paid (`acting.earned`), so
-    v is too. The box is as in `policy_gradient`: the loss reads as minus what is earned, and pulls as the gradient.
+    a_t = Σ_k (discount · trace)^k δ_{t+k} (Schulman et al. 2016, eq. 16), and g = a + v' the mixture of returns of
+    every length: trace 0 looks one step on, 1 to the end. Rewards are in units of what a step is paid
+    (`acting.earned`), so v is too. The box is as in `policy_gradient`: the loss reads as minus what is earned, and pulls
+    as the gradient.
 
     The critic is the weights as they stand, kept in the slots: so no inner gradient passes it, while a hypergradient
     does (Xu et al. 2018 cut that path). `critic_rate` below 1 lets it trail behind, by a moving average.
@@ -55,8 +56,9 @@ class ActorCritic:
         critic = {name: slots[f"critic.{name}"] for name in params}
         before = acting.said(reach.predict(critic, batch["x"]), batch).value
         if now.value is None or before is None:
-            raise ConfigError(explain(expected="predictions with an estimate of the value after those of the policy",
-                                      got="the policy's alone", do="Set task.value=true, or rule=policy_gradient."))  # fmt: skip
+            raise ConfigError(explain(
+                expected="predictions with an estimate of the value after those of the policy",
+                got="the policy's alone", do="Set task.value=true, or rule=policy_gradient."))  # fmt: skip
         next_value = before.roll(-1, dims=1) * (1 - batch["terminal"])
         surprise = acting.earned(batch, at["discount"]) + at["discount"] * next_value - before
         fading = acting.fading(at["discount"] * at["trace"], surprise.shape[1])

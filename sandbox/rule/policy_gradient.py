@@ -14,8 +14,8 @@ from sandbox.rule import acting
 class PolicyGradient:
     """loss = - mean[g + (box - 1)(g - baseline · b)] - entropy · mean entropy over the steps taken, then Adam's step.
 
-    g is what is earned from a step on, discounted, in units of what a step is paid (`acting.earned`); b the mean of g at
-    the same step over the *other* episodes of the batch (0 of one that had ended, or where there is no other), which
+    g is what is earned from a step on, discounted, in units of what a step is paid (`acting.earned`); b the mean of g
+    at the same step over the *other* episodes of the batch (0 of one that had ended, or where there is no other), which
     no action of this one changes, so that the gradient stays unbiased at any share of it (Williams 1992, section 4;
     Kool et al. 2019). The box is 1 and carries the derivative of the log-probability of the action taken (Foerster et
     al. 2018; a step at a time as in Rothfuss et al. 2019, section 5). So the loss *reads* as minus what the agent earns

@@ -64,8 +64,9 @@ class Environment:
         """Whether the same resets and actions have led to the same episodes; raises `ContractError` if not."""
         if not alike:
             raise ContractError(explain(
-                expected=f"an environment that lives the same again after the same reset(seed=…) and actions ({self.name})",
-                got="another episode", do="Let it draw from self.np_random alone, and keep nothing over a reset."))  # fmt: skip
+                expected=f"{self.name} to live the same again after the same reset(seed=…) and actions",
+                got="another episode",
+                do="Let it draw from self.np_random alone, and keep nothing over a reset."))  # fmt: skip
         self.proven = True
 
     def _size(self, space: Any, what: str) -> int:
@@ -73,8 +74,9 @@ class Environment:
             return int(space.n)
         if type(space).__name__ == "Box" and space.dtype.kind in "fiu" and space.shape is not None:
             return int(np.prod(space.shape))
-        raise ConfigError(explain(expected=f"{what} of a Discrete or a Box in {self.name}", got=f"{space}",
-                                  do="Wrap the environment (gymnasium.wrappers), and register what comes of it."))  # fmt: skip
+        raise ConfigError(explain(
+            expected=f"{what} of a Discrete or a Box in {self.name}", got=f"{space}",
+            do="Wrap the environment (gymnasium.wrappers), and register what comes of it."))  # fmt: skip
 
     def _features(self, seen: Any) -> Numbers:
         if _discrete(self.seen):

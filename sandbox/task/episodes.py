@@ -23,11 +23,20 @@ def minus_return(prediction: Tensor, batch: Batch) -> Tensor:
 
     The value is the return as it is. Its derivatives of every order are those of the *expected* return, unbiased,
     although no derivative passes the world: each reward is multiplied by the magic box exp(w - ⊥w) of the summed
-    log-probabilities w of the actions up to it, ⊥ stopping derivatives (Foerster et al. 2018, section 3.2).
+    log-probabilities w of the actions up to it, ⊥ stopping derivatives (Foerster et al. 2018, section 3.2). A baseline,
+    what the other episodes of the batch earned on the mean from the same step on, makes the first of them less noisy
+    and shifts none (eq. 8 there; a leave-one-out mean: Kool et al. 2019).
     """
-    policy = prediction[..., : batch["policy"].shape[-1]]
-    taken = (log_p(policy, batch["action"]) * batch["alive"]).cumsum(dim=-1)
-    return -(torch.exp(taken - taken.detach()) * batch["reward"]).sum(dim=-1)
+    log_p_t = log_p(prediction[..., : batch["policy"].shape[-1]], batch["action"]) * batch["alive"]
+    reward = batch["reward"]
+    to_go = reward.flip(-1).cumsum(dim=-1).flip(-1)
+    others = (to_go.sum(dim=0) - to_go) / max(1, len(reward) - 1)
+    return ((_box(log_p_t) - 1) * others - _box(log_p_t.cumsum(dim=-1)) * reward).sum(dim=-1)
+
+
+def _box(w: Tensor) -> Tensor:
+    """1, with the derivatives of exp(w)."""
+    return torch.exp(w - w.detach())
 
 
 def padded(rows: Tensor) -> Tensor:

@@ -50,8 +50,9 @@ class Gymnasium:
             raise ConfigError(explain(expected="task.episodes and task.steps of 1 or more",
                                       got=f"{self.episodes} and {self.steps}", do="Somebody must act."))  # fmt: skip
         if len(self.bonus) not in (0, self.inputs):
-            raise ConfigError(explain(expected=f"task.bonus with a weight for each of {self.inputs} features, or none",
-                                      got=f"{len(self.bonus)} of them", do="0 for a feature that pays nothing."))  # fmt: skip
+            raise ConfigError(explain(
+                expected=f"task.bonus with a weight for each of {self.inputs} features, or none",
+                got=f"{len(self.bonus)} of them", do="0 for a feature that pays nothing."))  # fmt: skip
 
     @property
     def world(self) -> Environment:
