@@ -20,8 +20,8 @@ class ActorCritic:
     δ_t = r_t + discount · v'_{t+1} - v'_t (v'_{t+1} = 0 where the world has ended the episode), the advantage is
     a_t = Σ_k (discount · trace)^k δ_{t+k} (Schulman et al. 2016, eq. 16), and g = a + v' the mixture of returns of
     every length: trace 0 looks one step on, 1 to the end. Rewards are in units of what a step is paid
-    (`acting.earned`), so v is too. The box is as in `policy_gradient`: the loss reads as minus what is earned, and pulls
-    as the gradient.
+    (`acting.earned`), so v is too. The box is as in `policy_gradient`: the loss reads as minus what is earned, and
+    pulls as the gradient.
 
     The critic is the weights as they stand, kept in the slots: so no inner gradient passes it, while a hypergradient
     does (Xu et al. 2018 cut that path). `critic_rate` below 1 lets it trail behind, by a moving average.
