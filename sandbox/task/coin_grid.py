@@ -78,8 +78,9 @@ class CoinGrid:
     def sample(self, task: Params, act: Act, noise: Tensor, split: Split) -> Batch:
         """A batch of episodes."""
         parts = noise.reshape(self.episodes, -1).split([1, 1, self.cells, self.steps], dim=1)
-        away, where, start, luck = (part.squeeze(1) if part.shape[1] == 1 else part for part in parts)
-        coin, agent = self._begun(away, where, start, 1.0 if split == self.deployment else self.elsewhere)
+        away, where, start, luck = parts
+        share = 1.0 if split == self.deployment else self.elsewhere
+        coin, agent = self._begun(away[:, 0], where[:, 0], start, share)
         goal = coin if self.goal == "coin" else torch.full_like(coin, self.corner)
         alive, seen, rows = torch.ones_like(coin), [self._seen(agent, coin)], list[Params]()
         with torch.no_grad():
