@@ -29,6 +29,7 @@ SMALL = {
     "partitions": 2,
     "agents": 20,
     "cut": 2,
+    "episodes": 2,
 }
 PLAIN = {"task": "sinusoid", "rule": "sgd", "rule.lr": "0.001", "meta_learner": "none", "gate": "always",
          "meter": "[]", "tracker": "[jsonl]"}  # fmt: skip
@@ -40,6 +41,8 @@ AROUND = {
     "model/module": {"model._target_": "torch.nn.Linear", "+model.in_features": "1", "+model.out_features": "1"},
     "model/vector": {"task": "quadratic"},
     "rule/self_distillation": DIGITS,
+    "rule/policy_gradient": {"task": "bandit"},
+    "rule/actor_critic": {"task": "bandit"},
     "rule/optimizer": {"engine": "higher", "lifetime": "episodic"},
     "meta_learner/meta_gradient": {"lifetime": "episodic"},
     "meta_learner/es": DIGITS,

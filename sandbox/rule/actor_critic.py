@@ -26,13 +26,14 @@ class ActorCritic:
     The critic is the weights as they stand, kept in the slots: so no inner gradient passes it, while a hypergradient
     does (Xu et al. 2018 cut that path). `critic_rate` below 1 lets it trail behind, by a moving average.
 
-    Fields are starting values. phi holds them unconstrained, with s = sigmoid(phi): lr = 1e-5^(1-s), all others s.
+    Fields are starting values. phi holds them unconstrained, with s = sigmoid(phi): lr = 1e-5^(1-s), all others s. One
+    that starts at exactly 0 or 1 stays there: a sigmoid has no slope at its ends.
     """
 
-    lr: float = 0.02
+    lr: float = 0.01
     discount: float = 0.97
     trace: float = 0.95
-    entropy: float = 0.01
+    entropy: float = 0.003
     value: float = 0.5
     critic_rate: float = 1.0
 

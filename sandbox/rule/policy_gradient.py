@@ -23,13 +23,13 @@ class PolicyGradient:
     expected steps.
 
     Fields are starting values. phi holds them unconstrained, with s = sigmoid(phi): lr = 1e-5^(1-s), discount, baseline
-    and entropy = s.
+    and entropy = s. One that starts at exactly 0 or 1 stays there: a sigmoid has no slope at its ends.
     """
 
-    lr: float = 0.02
+    lr: float = 0.01
     discount: float = 0.97
-    baseline: float = 1.0
-    entropy: float = 0.01
+    baseline: float = 0.95
+    entropy: float = 0.003
 
     def __post_init__(self) -> None:
         acting.in_range(self, ("discount", "baseline", "entropy"))

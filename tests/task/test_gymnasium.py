@@ -201,7 +201,9 @@ def test_an_environment_that_lives_otherwise_after_the_same_reset_is_refused() -
 
 
 def test_what_is_not_finite_is_left_to_the_loop() -> None:
-    batch = lived(Gymnasium("Pressing-v0", episodes=1, steps=2), act=lambda x: torch.full((*x.shape[:-1], 5), torch.nan))
+    batch = lived(
+        Gymnasium("Pressing-v0", episodes=1, steps=2), act=lambda x: torch.full((*x.shape[:-1], 5), torch.nan)
+    )
     assert bool(batch["policy"][:, 0].isnan().all())
 
 
