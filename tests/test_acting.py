@@ -1,0 +1,84 @@
+"""Acting from end to end: a seed alone, replays, and worlds of one's own as the docs tell of them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from sandbox import experiment
+from sandbox.archive.lineage import read
+from sandbox.compose import composed
+from sandbox.core.error import SandboxError
+from sandbox.core.protocols import Level, World
+from sandbox.engine.functional import Functional
+from sandbox.gate.always import Always
+from sandbox.loop.reflect import Loop
+from sandbox.meta_learner.meta_gradient import MetaGradient
+from sandbox.model.mlp import MLP
+from sandbox.model.module import Module
+from sandbox.rule.actor_critic import ActorCritic
+from sandbox.task.coin_grid import CoinGrid
+from sandbox.task.gymnasium import Gymnasium
+
+PAGE = (Path(__file__).parents[1] / "docs" / "environments.md").read_text()
+SMALL = ["tracker=[jsonl]", "meter=[performance]", "steps=2", "horizon=2", "seeds=2", "task.episodes=2"]
+WORLDS = {
+    "gymnasium": Gymnasium(episodes=2, steps=12, dtype="float64"),
+    "coin_grid": CoinGrid(size=3, episodes=4, steps=5, dtype="float64"),
+}
+
+
+def loop(task, model_dtype: str = "float64") -> Loop:
+    def network() -> MLP:
+        return MLP(task.inputs, task.outputs, (5,), dtype=model_dtype)  # type: ignore[arg-type]
+
+    level = Level(MetaGradient(edits=("rule/discount", "rule/trace")), Always(), 2)
+    return Loop(World(task, Module(network), ActorCritic()), Functional(), (level,), check=False)
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_a_seed_alone_lives_as_it_does_in_a_batch_and_again(name: str) -> None:
+    lives = loop(WORLDS[name])
+    both, again, alone = (list(lives.run(seeds, 2)) for seeds in ([0, 1], [0, 1], [1]))
+    assert [str(record) for record in both] == [str(record) for record in again]
+    for together, single in zip(both[1:], alone[1:], strict=True):
+        torch.testing.assert_close(together.own[1:], single.own, rtol=1e-9, atol=1e-9)
+        for path, change in single.edit.items():
+            torch.testing.assert_close(together.edit[path].value[1:], change.value, rtol=1e-6, atol=1e-9)
+
+
+def told(page: str) -> dict[str, str]:
+    """The modules that a page shows, by their file."""
+    return dict(re.findall(r"`(\w+\.py)`:\n\n```python\n(.*?)```", page, re.DOTALL))
+
+
+def commands(page: str) -> list[list[str]]:
+    return [line.split("#")[0].split()[1:] for line in page.splitlines() if line.startswith("sandbox ")]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", commands(PAGE), ids=" ".join)
+def test_every_command_of_the_page_runs_and_replays(words: list[str], tmp_path, monkeypatch) -> None:
+    for file, code in told(PAGE).items():
+        (tmp_path / file).write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    short = [] if "trust=[doors]" in words else ["task.steps=12"]
+    folder = experiment.perform(composed([*words, *SMALL, *short, f"runs={tmp_path / 'runs'}"]))
+    trust = [word.split("[")[1].rstrip("]") for word in words if word.startswith("trust=")]
+    assert experiment.replay(folder, trust=trust) == len(read(folder)) == 3
+
+
+def test_the_page_shows_worlds_of_ones_own() -> None:
+    assert {"corridor.py", "doors.py"} == set(told(PAGE))
+    assert len(told(PAGE)["doors.py"].splitlines()) <= 45
+    assert len(commands(PAGE)) >= 8
+
+
+def test_a_rule_that_learns_from_acting_names_a_task_in_which_one_acts() -> None:
+    with pytest.raises(
+        SandboxError, match=r"rule=actor_critic and task=sinusoid: .*without action.* These do: .*task="
+    ):
+        experiment.perform(composed(["task=sinusoid", "rule=actor_critic", "meta_learner=none", *SMALL[:-1]]))
