@@ -55,7 +55,7 @@ def read(node: Mapping[str, Any], where: str, *, trust: Sequence[str] = (), seam
     seam = seam_at(where) if seam is None else seam
     cls = target(node["_target_"], where, trust=trust, seam=seam)
     parameters = inspect.signature(cls).parameters
-    # The constructor of a dataclass has the annotations of its bases, as words that mean something only in their modules.
+    # A dataclass has the annotations of its bases in its constructor: words that mean something in their modules alone.
     hints = get_type_hints(cls) | ({} if is_dataclass(cls) else get_type_hints(cls.__init__))
     values = {key: value for key, value in (given or {}).items() if key in parameters}
     for key, value in node.items():

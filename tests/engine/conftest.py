@@ -13,6 +13,7 @@ from torch import nn
 
 from sandbox.config import build
 from sandbox.core.error import ConfigError
+from sandbox.core.finding import Finding
 from sandbox.core.protocols import Engine, Reach, Rule, World
 from sandbox.core.state import State
 from sandbox.engine.functional import Functional
@@ -38,6 +39,9 @@ class Unrehearsed(Functional):
 
     def rehearse(self, world: World, state: State) -> None:
         pass
+
+    def examine(self, world: World, seed: int) -> Sequence[Finding]:
+        return ()
 
 
 def network() -> nn.Module:
