@@ -22,6 +22,7 @@ from sandbox.engine.plan import share_plan
 
 SPACINGS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
 NEAR = 1e-5  # relative difference that is no fault in float64
+SETTLED = 0.1  # relative error beyond which differences have not settled on a slope
 WAYS = 2  # directions along which the two must differ to be a fault
 
 
@@ -39,6 +40,8 @@ class Slope:
         if not isfinite(self.differences):
             return ""  # the life diverges, which is told as it does
         scale = max(abs(self.tape), abs(self.differences))
+        if self.double and self.error > SETTLED * scale + 1e-6:
+            return f"P jumps: no slope to be had by central differences ({self.differences:.3g} ± {self.error:.1g})"
         near = NEAR if self.double else 1e-2
         apart = abs(self.tape - self.differences)
         return self.told if apart > near * scale + 5 * self.error + 1e-9 or not isfinite(self.tape) else ""
