@@ -88,11 +88,13 @@ def test_the_others_make_a_derivative_less_noisy() -> None:
 
 
 def test_the_value_is_minus_the_return_and_ends_with_the_episode() -> None:
-    prediction = LOGITS.expand(1, 3, 3).clone().requires_grad_()
-    batch = rows(torch.tensor([[1, 2]]), torch.tensor([[3.0, 0.0]], dtype=torch.float64), prediction[:, :2].detach())
-    batch["alive"] = torch.tensor([[1.0, 0.0, 0.0]], dtype=torch.float64)
+    """Of the first of two episodes, which has one step: what the other earns later pulls nothing there."""
+    prediction = LOGITS.expand(2, 3, 3).clone().requires_grad_()
+    reward = torch.tensor([[3.0, 0.0], [1.0, 5.0]], dtype=torch.float64)
+    batch = rows(torch.tensor([[1, 2], [0, 0]]), reward, prediction[:, :2].detach())
+    batch["alive"] = torch.tensor([[1.0, 0.0, 0.0], [1.0, 1.0, 0.0]], dtype=torch.float64)
     found = minus_return(prediction, batch)
-    assert found.tolist() == [-3]
+    assert found.tolist() == [-3, -6]
     (slope,) = torch.autograd.grad(found.sum(), prediction)
     assert bool(slope[0, 0].any())
     assert not bool(slope[0, 1:].any())

@@ -124,6 +124,8 @@ def test_trajectories_are_a_function_of_noise_and_weights() -> None:
     again = lived(Gymnasium(episodes=4, steps=30))
     assert all(torch.equal(leaf, again[name]) for name, leaf in batch.items())
     assert not torch.equal(batch["x"], other["x"])
+    assert torch.equal(batch["reward"], batch["alive"])  # CartPole pays 1 a step
+    assert len(set(batch["alive"].sum(dim=1).tolist())) > 1  # episodes end apart
     assert before[2:] != generators()[2:]  # the seeds above, and nothing else
     state = generators()
     lived(task)
