@@ -30,6 +30,8 @@ from sandbox.model.module import Module
 from sandbox.rule.optimizer import Optimizer
 from sandbox.rule.sgd import SGD
 
+pytestmark = pytest.mark.usefixtures("examined")
+
 D = torch.float64
 STEPS = 3
 
