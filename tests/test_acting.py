@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,6 +17,7 @@ from sandbox.core.protocols import Level, World
 from sandbox.engine.functional import Functional
 from sandbox.gate.always import Always
 from sandbox.loop.reflect import Loop
+from sandbox.measure.interval import paired
 from sandbox.meta_learner.meta_gradient import MetaGradient
 from sandbox.model.mlp import MLP
 from sandbox.model.module import Module
@@ -82,3 +84,20 @@ def test_a_rule_that_learns_from_acting_names_a_task_in_which_one_acts() -> None
         SandboxError, match=r"rule=actor_critic and task=sinusoid: .*without action.* These do: .*task="
     ):
         experiment.perform(composed(["task=sinusoid", "rule=actor_critic", "meta_learner=none", *SMALL[:-1]]))
+
+
+LEARNS = {
+    "CartPole": ["steps=20"],
+    "coin_grid": ["task=coin_grid", "task.elsewhere=1", "steps=80"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", LEARNS)
+def test_the_preset_learns_with_no_setting_but_its_own(name: str, tmp_path) -> None:
+    """The return of five seeds rises, by an interval that excludes 0; docs/environments.md has longer runs."""
+    words = ["preset=actor_critic", *LEARNS[name], "seeds=5", "tracker=[jsonl]", "meter=[performance]"]
+    lines = read(experiment.perform(composed([*words, f"runs={tmp_path}"])))
+    human = [np.array(lines[at]["readings"]["performance/human"]) for at in (0, -1)]
+    gained = paired(human[1], human[0])
+    assert gained.low > (50 if name == "CartPole" else 0.2)
