@@ -25,8 +25,8 @@ class Module:
 
     Parameters are the weights; those with `requires_grad=False` stay as they are. Buffers begin with each life. Hooks
     on modules act as in torch, and hooks on a parameter on its gradient. The mode that `make` leaves it in, `train()`
-    or `eval()`, is the mode that it is lived in, and scored in too unless `scored` is "eval". Raises `ConfigError` for a module that can't be a function
-    of what it holds: a scripted one, or one whose weights don't exist before they are used.
+    or `eval()`, is the mode that it is lived in, and scored in too unless `scored` is "eval". Raises `ConfigError` for
+    a module that can't be a function of what it holds: a scripted one, or one whose weights don't exist before use.
     """
 
     make: Callable[[], nn.Module]
