@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from sandbox import experiment
 from sandbox.archive.lineage import read
 from sandbox.compose import composed
 from sandbox.core.error import SandboxError
 from sandbox.core.protocols import Level, World
+from sandbox.core.record import Verdict
 from sandbox.engine.functional import Functional
 from sandbox.gate.always import Always
 from sandbox.loop.reflect import Loop
@@ -50,6 +52,25 @@ def test_a_seed_alone_lives_as_it_does_in_a_batch_and_again(name: str) -> None:
         torch.testing.assert_close(together.own[1:], single.own, rtol=1e-9, atol=1e-9)
         for path, change in single.edit.items():
             torch.testing.assert_close(together.edit[path].value[1:], change.value, rtol=1e-6, atol=1e-9)
+
+
+class Remembers(nn.Module):
+    """A recurrent network over time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell, self.out = nn.GRU(4, 3, batch_first=True), nn.Linear(3, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(self.cell(x)[0])
+
+
+def test_a_network_that_remembers_acts_and_is_edited_through() -> None:
+    task = Gymnasium(episodes=2, steps=6, history=True)
+    level = Level(MetaGradient(edits=("rule/discount",)), Always(), 2)
+    lives = Loop(World(task, Module(Remembers), ActorCritic()), Functional(), (level,), check=False)
+    (_, record) = lives.run([0], 1)
+    assert record.verdict == [Verdict.ACCEPTED]
 
 
 def told(page: str) -> dict[str, str]:

@@ -142,5 +142,5 @@ class Gymnasium:
             raise ContractError(explain(
                 expected="a network that predicts of a whole episode [n, time, features] what it predicts step by step",
                 got=f"predictions that differ by {float(apart):.2g}",
-                do="Set task.history=true for one that remembers what it has seen; it must not look ahead, nor across"
-                   " episodes."))  # fmt: skip
+                do="Set task.history=true for one that remembers what it has seen; it must not look ahead, look across"
+                   " episodes, or draw random numbers."))  # fmt: skip

@@ -193,7 +193,7 @@ def test_a_network_that_mixes_episodes_is_refused() -> None:
     def act(x: Tensor) -> Tensor:
         return policy(4, x) * x.mean()
 
-    with pytest.raises(ContractError, match="nor across episodes"):
+    with pytest.raises(ContractError, match="look across episodes"):
         lived(Gymnasium("Counter-v0", episodes=2, steps=4), act=act)
 
 
