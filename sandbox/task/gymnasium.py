@@ -87,7 +87,12 @@ class Gymnasium:
         """
         seeds, draws = noise.cpu().split([self.episodes, noise.numel() - self.episodes])
         draws = draws.reshape(self.steps, self.episodes, max(1, self.world.dimensions))
-        numbers = (seeds * SEEDS).long().tolist()
+        try:
+            numbers: list[int] = (seeds * SEEDS).long().tolist()
+        except RuntimeError as error:  # vmap hands over numbers that stand for many
+            raise NotImplementedError(
+                "an environment of Gymnasium lives in Python, one step after the other"
+            ) from error
         with torch.no_grad():
             batch = self._lived(act, numbers, draws, noise.device)
             if not self.world.proven:

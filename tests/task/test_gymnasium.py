@@ -202,6 +202,12 @@ def test_an_environment_that_lives_otherwise_after_the_same_reset_is_refused() -
         lived(Gymnasium("Unruly-v0", episodes=1, steps=2))
 
 
+def test_side_by_side_it_says_why_it_can_not() -> None:
+    task = Gymnasium("Counter-v0", episodes=1, steps=2)
+    with pytest.raises(NotImplementedError, match="lives in Python"):
+        torch.func.vmap(lambda u: task.sample({}, partial(policy, 4), u, "train"))(torch.zeros(2, 3).double())
+
+
 def test_what_is_not_finite_is_left_to_the_loop() -> None:
     batch = lived(
         Gymnasium("Pressing-v0", episodes=1, steps=2), act=lambda x: torch.full((*x.shape[:-1], 5), torch.nan)
