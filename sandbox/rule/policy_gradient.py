@@ -19,8 +19,8 @@ class PolicyGradient:
     no action of this one changes, so that the gradient stays unbiased at any share of it (Williams 1992, section 4;
     Kool et al. 2019). The box is 1 and carries the derivative of the log-probability of the action taken (Foerster et
     al. 2018; a step at a time as in Rothfuss et al. 2019, section 5). So the loss *reads* as minus what the agent earns
-    by its own discount, and *pulls* as the policy gradient; derivatives through several inner steps are those of
-    expected steps.
+    by its own discount, and *pulls* as the policy gradient; derivatives through several inner steps look at expected
+    steps, but for terms in which the chance of one action multiplies the pull of another.
 
     Fields are starting values. phi holds them unconstrained, with s = sigmoid(phi): lr = 1e-5^(1-s), discount, baseline
     and entropy = s. One that starts at exactly 0 or 1 stays there: a sigmoid has no slope at its ends.
