@@ -18,7 +18,7 @@ from torch import Tensor
 from sandbox.core.adjoint import FULL
 from sandbox.core.birth import newborn
 from sandbox.core.contract import told
-from sandbox.core.error import SandboxError
+from sandbox.core.error import SandboxError, UndefinedError
 from sandbox.core.finding import Finding
 from sandbox.core.protocols import Batch, Engine, Params, World
 from sandbox.core.random import untouched
@@ -61,6 +61,7 @@ def _findings(engine: Engine, world: World, seed: int) -> Iterator[Finding]:
     yield from _calls(world, state, batch)
     yield _of_its_seed(world, seed + 1, state, batch)
     yield _alone(engine, world, state, seed)
+    yield _of_each(engine, world, state)
     yield _taped(engine, world, state)
     yield _slope(engine, world, state)
 
@@ -127,6 +128,18 @@ def _alone(engine: Engine, world: World, state: State, seed: int) -> Finding:
     return Finding(law, "life by life" if how else "side by side",
                    f"'{wrong[0]}' depends on who lives beside it" if wrong else "", PURE,
                    note=f"lives go one by one, which takes longer: {how}" if how else "")  # fmt: skip
+
+
+def _of_each(engine: Engine, world: World, state: State) -> Finding:
+    """Whether the rule has a loss of one example alone, which some meters read."""
+    law, split = "each example has a loss of its own", next(name for name in world.task.noise if name != "draw")
+    try:
+        engine.own_losses(world, state, split, "examine")  # type: ignore[arg-type]
+    except UndefinedError as error:
+        why = error.__cause__ and error.__cause__.__cause__
+        said = told(why) if isinstance(why, Exception) else str(error)
+        return Finding(law, "none has", note=f"readings of single examples' own losses are left out: {said}")
+    return Finding(law, "each has")
 
 
 # ---- the tape -------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -12,6 +13,7 @@ from sandbox.core.adjoint import Adjoint
 from sandbox.core.birth import newborn
 from sandbox.core.contract import tensors
 from sandbox.core.edit import covers, expand
+from sandbox.core.error import UndefinedError
 from sandbox.core.journal import Journal, Notebook
 from sandbox.core.protocols import Engine, Level, Remembers, World
 from sandbox.core.random import untouched
@@ -135,7 +137,7 @@ class Loop:
         probe = LoopProbe(self.within(self.world, record.step), record.state, start, record.step)
         for meter in self.meters:
             if due(record.step, steps, meter.every):
-                with untouched():
+                with untouched(), suppress(UndefinedError):  # what doesn't exist in this world is not read
                     found = meter.read(probe)
-                readings |= {name: value.detach().double().cpu() for name, value in found.items()}
+                    readings |= {name: value.detach().double().cpu() for name, value in found.items()}
         return replace(record, readings=readings)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from sandbox.core.error import UndefinedError
 from sandbox.core.protocols import KnowsHuman, Split, Tempered, World
 from sandbox.core.state import State
 from sandbox.core.tree import by_seed
@@ -59,10 +61,9 @@ def _objectives(probe: Probe, world: World, state: State) -> dict[str, Tensor]:
         return by_seed(scores.double().mean(dim=1), world.tasks).mean(dim=1)
 
     with torch.no_grad():
-        found = {
-            "own": mean(engine.own_losses(world, state, "train", "probe")),
-            "process": mean(engine.scores(world, state, split, "probe")),
-        }
+        found = {"process": mean(engine.scores(world, state, split, "probe"))}
+        with suppress(UndefinedError):  # examples that are normalised by each other have no loss alone
+            found["own"] = mean(engine.own_losses(world, state, "train", "probe"))
         if isinstance(task, Tempered) and {"practice", "gate"} <= set(task.noise):
             found["calibrated"] = mean(engine.scores(world, state, split, "probe", "calibrated"))
         if human:
