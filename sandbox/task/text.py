@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -28,6 +29,8 @@ class Text:
     targets are of the text as given. The last `audit` tokens are in no life's stretch, but the same for all; before
     them, a share `held_out` of the rest is for held-out tasks alone (0: held-out tasks are new draws of the same).
 
+    Where `digest` is given, another text is refused (`corpus.digest` is this one's).
+
     A training batch is `batch` windows from anywhere in its stretch; every other split is read whole, window after
     window. P is the mean cross-entropy of a window's given tokens; H is the share of its true tokens that are foretold
     on `test`.
@@ -45,6 +48,7 @@ class Text:
     audit: int = 4000
     held_out: float = 0.2
     rates: tuple[float, ...] = (0.0,)
+    digest: str | None = None
     dtype: Literal["float32", "float64"] = "float32"
 
     def __post_init__(self) -> None:
@@ -60,6 +64,10 @@ class Text:
         if not self.rates or not all(0 <= rate <= 1 for rate in self.rates):
             raise ConfigError(explain(expected="noise rates between 0 and 1", got=f"{self.rates}",
                                       do="Give task.rates at least one rate."))  # fmt: skip
+        if self.digest is not None and self.digest != self.corpus.digest:
+            raise ConfigError(explain(expected=f"the text of digest {self.digest}", got=self.corpus.digest,
+                                      do="Bring that text (Python's own differs by version), or set "
+                                         "task.digest=null."))  # fmt: skip
         for held_out in (False, True):
             first, end = self.family(held_out)
             if end - first < self.stretch:
@@ -69,9 +77,9 @@ class Text:
                     got=f"{end - first} of the {len(self.corpus.ids)} of this text",
                     do="Shrink the splits, set task.held_out otherwise, or name a longer text."))  # fmt: skip
 
-    @property
+    @cached_property
     def corpus(self) -> Corpus:
-        """The text as ids."""
+        """The text as ids, read once."""
         return corpus(self.file, self.tokens, self.vocabulary)
 
     @property
