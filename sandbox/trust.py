@@ -29,7 +29,7 @@ PROTOCOLS = [found for page in (protocols, watch) for found in vars(page).values
 
 
 def target(path: str, where: str, *, trust: Sequence[str] = (), seam: type | None = None,
-           function: bool = False) -> type:  # fmt: skip
+           function: bool = False) -> Any:  # fmt: skip
     """The class at a dotted path, from a package that may be built from, with the methods of `seam`; or, where a
     `function` will do as well, that.
 
@@ -45,11 +45,13 @@ def target(path: str, where: str, *, trust: Sequence[str] = (), seam: type | Non
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(explain(expected=f"an importable class at {where}._target_", got=f"'{path}' ({error})",
                                   do="Spell out package.module.Class; install its package."))  from error  # fmt: skip
-    if not inspect.isclass(found) and not (function and inspect.isfunction(found)):
+    plain = function and inspect.isfunction(found)
+    if not plain and not inspect.isclass(found):
         raise ConfigError(explain(expected=f"a class at {where}._target_", got=f"'{path}', a {type(found).__name__}",
                                   do="Name a class: what is built here is only ever a component."))  # fmt: skip
     _allow(found.__module__, path, where, trust)  # a module that may be built from can hold another's class
-    _fit(found, path, where, seam_at(where) if seam is None else seam)
+    if not plain:
+        _fit(found, path, where, seam_at(where) if seam is None else seam)
     return found
 
 

@@ -58,4 +58,6 @@ def _target(batch: Batch, like: Tensor) -> Tensor:
         raise ConfigError(explain(expected="batches with targets `y`", got=f"only {sorted(batch)}",
                                   do="Choose a supervised task for a learned loss."))  # fmt: skip
     y = batch["y"]
-    return y if y.is_floating_point() else (y[..., None] == torch.arange(like.shape[-1], device=y.device)).to(like.dtype)
+    return (
+        y if y.is_floating_point() else (y[..., None] == torch.arange(like.shape[-1], device=y.device)).to(like.dtype)
+    )

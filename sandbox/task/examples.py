@@ -88,5 +88,6 @@ def _classes(y: np.ndarray, least: int) -> tuple[Tensor, tuple[str, ...]]:
         raise ConfigError(explain(expected="whole numbers of 0 or more where an example has several targets",
                                   got=f"an array of {y.dtype} {list(y.shape)}", do="Number the classes."))  # fmt: skip
     if len(names) < 2:
-        raise ConfigError(explain(expected="two classes or more", got=f"only '{names[0]}'", do="Look at the targets."))
+        raise ConfigError(explain(expected="two classes or more", got=f"only {' '.join(names)}",
+                                  do="Look at the targets."))  # fmt: skip
     return torch.from_numpy(ids.astype(np.int64)).reshape(y.shape), names

@@ -111,7 +111,7 @@ def _parquet(path: Path, target: str | None) -> Pair:
 
 def _of_columns(columns: Mapping[str, Sequence[Any]], target: str | None, path: Path) -> Pair:
     named = target or next((name for name in columns for usual in USUAL if name.lower() == usual), None)
-    if named not in columns or len(columns) < 2:
+    if named is None or named not in columns or len(columns) < 2:
         raise ConfigError(explain(
             expected=f"a column of targets in {path}{f' called {target!r}' if target else ''}, and one more",
             got=f"{', '.join(columns)}",
