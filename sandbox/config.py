@@ -58,7 +58,7 @@ def read(node: Mapping[str, Any], where: str, *, trust: Sequence[str] = (), seam
         raise ConfigError(explain(expected=f"{where}._target_", got=f"only {sorted(node)}",
                                   do="Choose a member of the group, or name the class."))  # fmt: skip
     seam = seam_at(where) if seam is None else seam
-    cls = target(node["_target_"], where, trust=trust, seam=seam, function=function)
+    cls: Any = target(node["_target_"], where, trust=trust, seam=seam, function=function)
     parameters = inspect.signature(cls).parameters
     hints = get_type_hints(cls) | ({} if function and inspect.isfunction(cls) else get_type_hints(cls.__init__))
     values = {key: value for key, value in (given or {}).items() if key in parameters}

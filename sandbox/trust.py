@@ -45,12 +45,11 @@ def target(path: str, where: str, *, trust: Sequence[str] = (), seam: type | Non
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(explain(expected=f"an importable class at {where}._target_", got=f"'{path}' ({error})",
                                   do="Spell out package.module.Class; install its package."))  from error  # fmt: skip
-    plain = function and inspect.isfunction(found)
-    if not plain and not inspect.isclass(found):
+    if not inspect.isclass(found) and not (function and inspect.isfunction(found)):
         raise ConfigError(explain(expected=f"a class at {where}._target_", got=f"'{path}', a {type(found).__name__}",
                                   do="Name a class: what is built here is only ever a component."))  # fmt: skip
     _allow(found.__module__, path, where, trust)  # a module that may be built from can hold another's class
-    if not plain:
+    if inspect.isclass(found):
         _fit(found, path, where, seam_at(where) if seam is None else seam)
     return found
 

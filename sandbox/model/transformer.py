@@ -54,7 +54,7 @@ class Transformer(nn.Module):
         if x.is_floating_point() or x.dim() != 2 or x.shape[1] > self.length:
             raise ConfigError(explain(expected=f"token ids [n, up to {self.length}], whole numbers",
                                       got=f"{x.dtype} {list(x.shape)}",
-                                      do="A transformer reads tokens: choose task=text, or another model."))  # fmt: skip
+                                      do="It reads tokens: choose task=text, or another model."))  # fmt: skip
         h = self.token(x) + self.position[: x.shape[1]]
         for block in self.blocks:
             h = block(h)

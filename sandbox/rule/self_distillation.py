@@ -19,8 +19,8 @@ class SelfDistillation:
     """loss = scale · mean[(1 - trust)(1 - p_y^q) / q - trust · Σ_c teacher_c ln p_c], then an SGD step.
 
     The first part is generalised cross-entropy (Zhang & Sabuncu 2018, eq. 6): cross-entropy as q → 0, mean absolute
-    error at q = 1. Predictions are logits [n, …, classes], y [n, …] classes; the mean is over examples and the tokens of
-    each. The teacher is a moving average of the agent's own weights (Tarvainen & Valpola 2017, eq. 1), moved
+    error at q = 1. Predictions are logits [n, …, classes], y [n, …] classes; the mean is over examples and over the
+    tokens of each. The teacher is a moving average of the agent's own weights (Tarvainen & Valpola 2017, eq. 1), moved
     by `teacher_rate` an inner step; no inner gradient passes through it. In the first `warm_up` inner steps of a life
     trust counts as 0, for a teacher that knows nothing teaches nothing.
 

@@ -26,13 +26,13 @@ Size = int | float
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """`source` is the name of a scikit-learn loader (load_wine), a .npz, .csv or .parquet file, a pair of arrays (x, y),
-    a torch Dataset, or a callable that returns one of these; `target` names the column or the array of targets.
+    """`source` is the name of a scikit-learn loader (load_wine), a .npz, .csv or .parquet file, arrays (x, y), a torch
+    Dataset, or a callable that returns one of these; `target` names the column or the array of targets.
 
     Targets that are names, truth values or few whole numbers are classes; other numbers are amounts, unless `kind` says
-    otherwise. P is the `loss` of that name in torch.nn.functional, by default cross_entropy or mse_loss; for losses that
-    compare number by number, classes count as one-hot. H is accuracy on clean labels of the `test` rows, or minus the
-    loss there.
+    otherwise. P is the `loss` of that name in torch.nn.functional, by default cross_entropy or mse_loss; for losses
+    that compare number by number, classes count as one-hot. H is accuracy on clean labels of the `test` rows, or minus
+    the loss there.
 
     One task: a split of the rows into `train`, `practice`, `gate` and `test` (null: the rest), each a number of rows or
     a share of all below 1, and given labels by `labels`. With `stratify` each split has its share of each class, as far
@@ -197,7 +197,7 @@ class Data:
         x, loss_name = self.examples.x, self.loss_name
         if self.scale != "none" and (self.tokens or isinstance(x, Rows)):
             raise ConfigError(explain(expected="task.scale=none for token ids and for examples read by index",
-                                      got=self.scale, do="Scale within the Dataset, or raise task.memory."))  # fmt: skip
+                                      got=self.scale, do="Scale in the Dataset, or raise task.memory."))  # fmt: skip
         if self.labels is not None and not (self.classes and isinstance(self.labels, LabelNoise)):
             raise ConfigError(explain(expected="label noise (sandbox/task/label_noise.py) on classes at task.labels",
                                       got=f"{type(self.labels).__name__} on {'classes' if self.classes else 'amounts'}",
@@ -230,7 +230,7 @@ class Data:
             raise ConfigError(explain(
                 expected=f"{round(1 / least + 0.5)} rows or more of every class, one for the smallest split",
                 got=f"{told}{' and others' if len(rare) > 3 else ''}",
-                do="Leave rare classes out or merge them, enlarge that split, or set task.stratify=false."))  # fmt: skip
+                do="Leave rare classes out, merge them, enlarge that split, or set task.stratify=false."))  # fmt: skip
 
     # ---- parts ------------------------------------------------------------------------------------------------------
 

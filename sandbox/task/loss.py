@@ -46,7 +46,7 @@ def _each(name: str, function: Callable[..., Tensor], prediction: Tensor, y: Ten
     if y.shape != expected:
         raise ConfigError(explain(expected=f"targets {list(expected)} for {name} of predictions "
                                            f"{list(prediction.shape)}",
-                                  got=f"{list(y.shape)}", do="Give both one shape: none is stretched to fit."))  # fmt: skip
+                                  got=f"{list(y.shape)}", do="Give both one shape: none is stretched."))  # fmt: skip
     places = prediction.flatten(0, -2) if name in INDEXED else prediction
     found = function(places, y.flatten() if name in INDEXED else y, reduction="none")
     return found.reshape(len(y), -1).mean(dim=1)

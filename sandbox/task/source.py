@@ -36,7 +36,8 @@ def pair(source: Any, target: str | None) -> Pair:
         except TypeError as error:
             raise ConfigError(explain(expected="a callable that needs no arguments at task.source",
                                       got=f"{source!r} ({error})",
-                                      do="Set its arguments beside its _target_, or use functools.partial."))  from error  # fmt: skip
+                                      do="Set its arguments beside its _target_, or use functools.partial.",
+                                      ))  from error  # fmt: skip
         if callable(found) and not _is_dataset(found):
             raise ConfigError(explain(expected=SOURCES, got=f"a callable that returns {type(found).__name__}",
                                       do="Return (x, y)."))  # fmt: skip
@@ -105,7 +106,8 @@ def _parquet(path: Path, target: str | None) -> Pair:
         table = import_module("pyarrow.parquet").read_table(path)
     except ImportError as error:
         raise ConfigError(explain(expected="pyarrow, which reads .parquet files", got="none installed",
-                                  do="pip install 'reflective-sandbox[parquet]', or save the table as .csv."))  from error  # fmt: skip
+                                  do="pip install 'reflective-sandbox[parquet]', or save the table as .csv.",
+                                  ))  from error  # fmt: skip
     return _of_columns({name: table[name].to_pylist() for name in table.column_names}, target, path)
 
 

@@ -56,7 +56,7 @@ class Text:
             raise ConfigError(explain(
                 expected="task.length and task.batch of 1 or more, task.vocabulary of 2 or more, a share below 1 at "
                          "task.held_out",
-                got=f"{self.length}, {self.batch}, {self.vocabulary} and {self.held_out}", do="Mend them."))  # fmt: skip
+                got=f"{self.length}, {self.batch}, {self.vocabulary} and {self.held_out}", do="Mend it."))  # fmt: skip
         short = [f"task.{name}={size}" for name, size in zip(SPLITS, self.sizes, strict=True) if size <= self.length]
         if short:
             raise ConfigError(explain(expected=f"splits longer than a window and its next token ({self.length} + 1)",
