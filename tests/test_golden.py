@@ -36,7 +36,8 @@ def final(choice: str, runs: Path) -> dict[str, list[float]]:
     if "file" in config["task"]:  # Python's own text differs by its version
         (runs / "squares.txt").write_text(" ".join(str(number**2) for number in range(500)))
         config["task"] |= {"file": str(runs / "squares.txt"), **TEXT}
-        config["model"] |= {"width": 8}
+        config["model"] |= {"width": 8, "layers": 1}
+        config["horizon"] = 3
     *_, last = prepare(config).run(seeds_of(config), config["steps"])
     return {name: values.tolist() for name, values in {"own": last.own, **last.readings}.items()}
 
