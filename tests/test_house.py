@@ -32,6 +32,12 @@ NO_MEMBERS = (
     "engine/batches.py",
     "engine/rehearse.py",
     "engine/relive.py",
+    "engine/marks.py",
+    "engine/network.py",
+    "engine/plan.py",
+    "engine/rows.py",
+    "engine/slope.py",
+    "engine/sound.py",
     "meter/reflection.py",
     "meter/behaviours.py",
 )  # what members share
