@@ -34,7 +34,7 @@ class Typed:
     def build(self) -> Any:
         """The object; nodes within are built first."""
         values = {key: _built(value) for key, value in self.values.items()}
-        if inspect.isfunction(self.cls):
+        if _is_function(self.cls):
             return partial(self.cls, **values)
         built = self.cls(**values)
         missing = [] if _is_network(built) else lacking(built, self.seam)
@@ -60,7 +60,7 @@ def read(node: Mapping[str, Any], where: str, *, trust: Sequence[str] = (), seam
     seam = seam_at(where) if seam is None else seam
     cls: Any = target(node["_target_"], where, trust=trust, seam=seam, function=function)
     parameters = inspect.signature(cls).parameters
-    hints = get_type_hints(cls) | ({} if function and inspect.isfunction(cls) else get_type_hints(cls.__init__))
+    hints = get_type_hints(cls) | ({} if _is_function(cls) else get_type_hints(cls.__init__))
     values = {key: value for key, value in (given or {}).items() if key in parameters}
     for key, value in node.items():
         if key == "_target_":
@@ -210,6 +210,10 @@ def _default(cls: type, name: str, written: Any) -> Any:
 def _fields(key: str, parameters: Mapping[str, Any]) -> str:
     known = did_you_mean(key, parameters)
     return known if known.startswith("Known") else f"{known} Its fields: {', '.join(sorted(parameters)) or 'none'}."
+
+
+def _is_function(cls: Any) -> bool:
+    return inspect.isfunction(cls)
 
 
 def _is_network(built: Any) -> bool:

@@ -17,7 +17,9 @@ FEW = 32  # classes below which torch's softmax over the last dimension is the s
 
 
 def cross_entropy(prediction: Tensor, y: Tensor) -> Tensor:
-    """[n] of logits [n, …, classes] and classes y [n, …]: the mean over the places of an example."""
+    """[n] of logits [n, …, classes] and classes y [n, …]: the mean over the places of an example. Raises `ConfigError`
+    where the shapes differ."""
+    _alike("cross_entropy", prediction, y, prediction.shape[:-1])
     flat, target = prediction.flatten(0, -2), y.flatten()
     if prediction.shape[-1] < FEW:  # classes come first within
         found = functional.cross_entropy(flat.mT[None], target[None], reduction="none")[0]
@@ -42,14 +44,17 @@ def loss(name: str) -> Callable[[Tensor, Tensor], Tensor]:
 
 
 def _each(name: str, function: Callable[..., Tensor], prediction: Tensor, y: Tensor) -> Tensor:
-    expected = prediction.shape[:-1] if name in INDEXED else prediction.shape
+    _alike(name, prediction, y, prediction.shape[:-1] if name in INDEXED else prediction.shape)
+    places = prediction.flatten(0, -2) if name in INDEXED else prediction
+    found = function(places, y.flatten() if name in INDEXED else y, reduction="none")
+    return found.reshape(len(y), -1).mean(dim=1)
+
+
+def _alike(name: str, prediction: Tensor, y: Tensor, expected: torch.Size) -> None:
     if y.shape != expected:
         raise ConfigError(explain(expected=f"targets {list(expected)} for {name} of predictions "
                                            f"{list(prediction.shape)}",
                                   got=f"{list(y.shape)}", do="Give both one shape: none is stretched."))  # fmt: skip
-    places = prediction.flatten(0, -2) if name in INDEXED else prediction
-    found = function(places, y.flatten() if name in INDEXED else y, reduction="none")
-    return found.reshape(len(y), -1).mean(dim=1)
 
 
 def _fits(name: str, function: Any) -> bool:

@@ -227,6 +227,8 @@ def test_no_target_is_stretched_to_fit() -> None:
     for wrong in (torch.zeros(5), torch.zeros(5, 5), torch.zeros(1, 1)):
         with pytest.raises(ConfigError, match="stretched"):
             task.objective({}, wrong, found)
+    with pytest.raises(ConfigError, match="stretched"):
+        Data().objective({}, torch.zeros(5, 7, 3), {"y": torch.zeros(5, dtype=torch.int64)})
 
 
 def test_examples_of_any_shape_and_token_ids() -> None:
