@@ -112,7 +112,10 @@ def test_a_large_dataset_is_read_when_a_batch_has_it() -> None:
     assert source.read == before + 7
     noise = torch.stack([uniform(seed, "train", 0, (7,)) for seed in range(3)])
     together = vmap(vmap(lambda u: task.sample(one, nobody, u, "train")["x"]))(noise[:, None])
-    assert all(torch.equal(together[s, 0], batch(task, one, "train", s)["x"]) for s in range(3))
+    across = vmap(lambda u: task.sample(one, nobody, u, "train")["x"], in_dims=1)(noise.T)
+    for s in range(3):
+        assert torch.equal(together[s, 0], batch(task, one, "train", s)["x"])
+        assert torch.equal(across[s], together[s, 0])
 
 
 # ---- splits ---------------------------------------------------------------------------------------------------------
@@ -130,7 +133,11 @@ def test_each_row_is_in_one_split_and_audit_rows_are_nobody_elses(stratify: bool
     assert task.sizes == {"train": 40, "practice": 9, "gate": 9, "test": 8, "audit": 9, "held_out": 75, "left": 0}
     audit, seen, others = set(), set[int](), set[int]()
     for seed in range(20):
-        found, other = (parts(task, drawn(task, seed, held_out=held_out)) for held_out in (False, True))
+        lives = [drawn(task, seed, held_out=held_out) for held_out in (False, True)]
+        found, other = (parts(task, one) for one in lives)
+        for name in SPLITS:
+            read = set(batch(task, lives[0], name)["row"].tolist())
+            assert read <= found[name] if name == "train" else read == found[name]
         assert [len(found[name]) for name in SPLITS] == [40, 9, 9, 8, 9]
         assert sum(map(len, found.values())) == len(set().union(*found.values()))
         assert found["audit"] == other["audit"] == (audit or found["audit"])

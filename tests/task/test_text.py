@@ -56,6 +56,8 @@ def test_held_out_tasks_are_of_another_part_of_the_text() -> None:
         assert int(drawn(task, seed)["position"][: task.stretch].max()) < edge
         other = drawn(task, seed, held_out=True)["position"][: task.stretch]
         assert edge <= int(other.min()) < int(other.max()) < end
+    noise = torch.full((task.noise["draw"],), 1 - 1e-12, dtype=torch.float64)
+    assert int(task.draw(noise, held_out=False)["position"][task.stretch - 1]) == edge - 1  # and up to the edge
     none = Text(**SMALL, held_out=0.0)
     assert torch.equal(drawn(none)["position"], drawn(none, held_out=True)["position"])
 
