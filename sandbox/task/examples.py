@@ -75,7 +75,9 @@ def _amounts(y: np.ndarray) -> Tensor:
 
 
 def _classes(y: np.ndarray, least: int) -> tuple[Tensor, tuple[str, ...]]:
-    """One target an example: whatever occurs, in sorted order. A target a place: ids as they are, `least` or more."""
+    """One target an example: whatever occurs, in sorted order. A target a place: ids as they are, `least` or more. A
+    column [n, 1] is one target an example."""
+    y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     if y.dtype.kind == "f" and (y != np.round(y)).any():
         raise ConfigError(explain(expected="classes as targets", got="numbers with fractions",
                                   do="Set task.kind=regression."))  # fmt: skip

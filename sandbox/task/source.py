@@ -13,13 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sandbox.core.error import ConfigError, did_you_mean, explain
+from sandbox.core.contract import told
+from sandbox.core.error import ConfigError, SandboxError, did_you_mean, explain
 
 Pair = tuple[Any, Any]
 EMPTY = {"", "na", "n/a", "nan", "null", "none", "?"}  # what a cell without a value says
 USUAL = ("target", "y", "label", "class")  # what a column of targets is called where nobody says
 SOURCES = ("the name of a scikit-learn loader, a .npz, .csv or .parquet file, a pair (x, y), a mapping with x and y, a "
-           "torch Dataset, or a callable that returns one of these")  # fmt: skip
+           "table with columns, a torch Dataset, or a callable that returns one of these")  # fmt: skip
 
 
 def pair(source: Any, target: str | None) -> Pair:
@@ -27,24 +28,37 @@ def pair(source: Any, target: str | None) -> Pair:
     if isinstance(source, str):
         return _named(source, target)
     if isinstance(source, Mapping):
-        return _of_mapping(source, target or "y", "a mapping")
+        return _of_mapping(source, target, "a mapping")
+    if hasattr(source, "columns") and hasattr(source, "__getitem__"):
+        return _of_columns({name: list(source[name]) for name in source.columns}, target, "a table")
     if isinstance(source, tuple | list) and len(source) == 2:
         return source[0], source[1]
     if callable(source) and not _is_dataset(source):
-        try:
-            found = source()
-        except TypeError as error:
-            raise ConfigError(explain(expected="a callable that needs no arguments at task.source",
-                                      got=f"{source!r} ({error})",
-                                      do="Set its arguments beside its _target_, or use functools.partial.",
-                                      ))  from error  # fmt: skip
-        if callable(found) and not _is_dataset(found):
-            raise ConfigError(explain(expected=SOURCES, got=f"a callable that returns {type(found).__name__}",
-                                      do="Return (x, y)."))  # fmt: skip
-        return pair(found, target)
+        return pair(_called(source), target)
     if _is_dataset(source):
         return source, None
     raise ConfigError(explain(expected=f"{SOURCES} at task.source", got=type(source).__name__, do="Bring one of them."))
+
+
+def _called(source: Callable[..., Any]) -> Any:
+    try:
+        inspect.signature(source).bind()
+    except (TypeError, ValueError) as error:
+        raise ConfigError(explain(expected="a callable that needs no arguments at task.source",
+                                  got=f"{source!r} ({error})",
+                                  do="Set its arguments beside its _target_, or use functools.partial.",
+                                  ))  from error  # fmt: skip
+    try:
+        found = source()
+    except SandboxError:
+        raise
+    except Exception as error:
+        raise ConfigError(explain(expected="data from the callable at task.source", got=told(error),
+                                  do="Mend it: it is called once, before the first step."))  from error  # fmt: skip
+    if callable(found) and not _is_dataset(found):
+        raise ConfigError(explain(expected=SOURCES, got=f"a callable that returns {type(found).__name__}",
+                                  do="Return (x, y)."))  # fmt: skip
+    return found
 
 
 def _is_dataset(source: Any) -> bool:
@@ -79,10 +93,13 @@ def _loader(name: str) -> Pair:
 
 def _npz(path: Path, target: str | None) -> Pair:
     with np.load(path, allow_pickle=False) as arrays:
-        return _of_mapping({name: arrays[name] for name in arrays.files}, target or "y", str(path))
+        return _of_mapping({name: arrays[name] for name in arrays.files}, target, str(path))
 
 
-def _of_mapping(arrays: Mapping[str, Any], target: str, where: str) -> Pair:
+def _of_mapping(arrays: Mapping[str, Any], target: str | None, where: str) -> Pair:
+    if {"data", "target"} <= arrays.keys() and "x" not in arrays:  # scikit-learn's own
+        arrays = {**arrays, "x": arrays["data"], "y": arrays["target"]}
+    target = target or "y"
     for name in ("x", target):
         if name not in arrays:
             raise ConfigError(explain(expected=f"arrays 'x' and '{target}' in {where}", got=f"{sorted(arrays)}",
@@ -98,6 +115,10 @@ def _csv(path: Path, target: str | None) -> Pair:
         got = f"line {uneven[0]} with {len(rows[uneven[0] - 1])} cells, not {len(rows[0])}" if uneven else "no rows"
         raise ConfigError(explain(expected=f"a line of names and lines of as many cells in {path}", got=got,
                                   do="Mend the file; fields are parted by commas."))  # fmt: skip
+    unclear = [name or "a column without a name" for name in rows[0] if not name or rows[0].count(name) > 1]
+    if unclear:
+        raise ConfigError(explain(expected=f"a name of its own for every column of {path}", got=unclear[0],
+                                  do="Name it, or leave it out if it only counts the rows."))  # fmt: skip
     return _of_columns(dict(zip(rows[0], map(list, zip(*rows[1:], strict=True)), strict=True)), target, path)
 
 
@@ -111,7 +132,7 @@ def _parquet(path: Path, target: str | None) -> Pair:
     return _of_columns({name: table[name].to_pylist() for name in table.column_names}, target, path)
 
 
-def _of_columns(columns: Mapping[str, Sequence[Any]], target: str | None, path: Path) -> Pair:
+def _of_columns(columns: Mapping[str, Sequence[Any]], target: str | None, path: Path | str) -> Pair:
     named = target or next((name for name in columns for usual in USUAL if name.lower() == usual), None)
     if named is None or named not in columns or len(columns) < 2:
         raise ConfigError(explain(
@@ -125,7 +146,7 @@ def _of_columns(columns: Mapping[str, Sequence[Any]], target: str | None, path: 
     return np.array(x, dtype=np.float64).T, _targets(columns[named])
 
 
-def _complete(name: str, cells: Iterable[Any], path: Path) -> None:
+def _complete(name: str, cells: Iterable[Any], path: Path | str) -> None:
     gaps = [row for row, cell in enumerate(cells, start=1)
             if cell is None or cell != cell or (isinstance(cell, str) and cell.strip().lower() in EMPTY)]  # fmt: skip
     if gaps:
@@ -135,7 +156,7 @@ def _complete(name: str, cells: Iterable[Any], path: Path) -> None:
                                   do="Fill them in or leave those rows out; nothing is guessed here."))  # fmt: skip
 
 
-def _number(name: str, row: int, cell: Any, path: Path) -> float:
+def _number(name: str, row: int, cell: Any, path: Path | str) -> float:
     try:
         return float(cell)
     except (TypeError, ValueError) as error:
@@ -221,15 +242,19 @@ def of_dataset(dataset: Any, memory: int, dtype: torch.dtype) -> tuple[np.ndarra
         raise ConfigError(explain(expected="a Dataset with examples", got="none", do="Look at its length."))
     first = _example(dataset, 0)[0]
     rows = Rows(dataset, dtype) if first.size * dtype.itemsize * len(dataset) > memory else None
-    told = getattr(dataset, "targets", None)
+    known = getattr(dataset, "targets", None)
     if rows is not None:
-        return rows, array(told if told is not None else [_example(dataset, i)[1] for i in range(len(dataset))], "y")
+        return rows, array(known if known is not None else [_example(dataset, i)[1] for i in range(len(dataset))], "y")
     xs, ys = zip(*(_example(dataset, number) for number in range(len(dataset))), strict=True)
     return array(list(xs), "x"), array(list(ys), "y")
 
 
 def _example(dataset: Any, number: int) -> tuple[np.ndarray, Any]:
-    one = dataset[number]
+    try:
+        one = dataset[number]
+    except Exception as error:
+        raise ConfigError(explain(expected=f"example {number} of the Dataset at task.source", got=told(error),
+                                  do=f"It says that it has {len(dataset)}, numbered from 0."))  from error  # fmt: skip
     if not isinstance(one, tuple | list) or len(one) != 2:
         raise ConfigError(explain(expected="a Dataset whose examples are pairs (x, y)",
                                   got=f"{type(one).__name__} at {number}", do="Return both."))  # fmt: skip

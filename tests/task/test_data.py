@@ -52,6 +52,27 @@ class Flowers(Dataset):
         return torch.tensor(X[number]), int(Y[number])
 
 
+class Table:
+    """As data frames are read: columns by name."""
+
+    columns = ("a", "species", "b", "c", "d")
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return TOLD if name == "species" else X[:, "abcd".index(name)]
+
+    def __len__(self) -> int:
+        return len(Y)
+
+
+def broken() -> None:
+    raise TypeError("no such flower")
+
+
+class Torn(Flowers):
+    def __getitem__(self, number: int) -> tuple[Tensor, int]:
+        raise KeyError(number)
+
+
 def table(path: Path, y: Any = Y, x: Any = X) -> str:
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
@@ -72,6 +93,9 @@ def roads(folder: Path) -> dict[str, Any]:
         "npz": str(folder / "flowers.npz"),
         "csv": table(folder / "flowers.csv"),
         "names": table(folder / "names.csv", TOLD),
+        "column": (X, Y[:, None]),
+        "scikit-learn": datasets.load_iris,
+        "table": Table(),
         "shouted": {"x": X, "species": TOLD.astype(object)},
     }
 
@@ -81,7 +105,7 @@ def test_the_same_data_by_every_road(tmp_path: Path, memory: int) -> None:
     usual = Data("load_iris", labels=Symmetric())
     one = drawn(usual)
     for road, source in roads(tmp_path).items():
-        task = Data(source, target="species", labels=Symmetric(), memory=memory)
+        task = Data(source, target=None if road == "scikit-learn" else "species", labels=Symmetric(), memory=memory)
         assert (task.inputs, task.outputs, task.noise) == (usual.inputs, usual.outputs, usual.noise), road
         for split in SPLITS:
             found, expected = batch(task, drawn(task), split), batch(usual, one, split)
@@ -294,6 +318,9 @@ GAPS[[3, 70], 1] = np.nan
         ({"source": (X, np.where(np.arange(150) < 2, 3, Y))}, r"'3' \(2 rows\)"),
         ({"source": lambda n: (X, Y)}, "no arguments"),
         ({"source": {"x": X}}, "'y'"),
+        ({"source": broken}, r"TypeError: no such flower \(test_data"),
+        ({"source": Torn()}, "example 0.*KeyError"),
+        ({"source": lambda: print}, "returns builtin"),
         ({"train": 0.9}, "Shrink"),
         ({"train": 0}, "train 0"),
         ({"test": 100}, "Shrink"),
@@ -336,6 +363,10 @@ def test_a_table_without_its_target_or_with_a_torn_line_is_refused(tmp_path: Pat
         Data(path, target="specie")
     with pytest.raises(ConfigError, match=r"task\.target"):
         Data(path)
+    for header, said in (("a,a,target", "got a"), (",a,target", "without a name")):
+        Path(path).write_text(f"{header}\n1,2,0\n3,4,1\n")
+        with pytest.raises(ConfigError, match=said):
+            Data(path)
     Path(path).write_text("a,target\n1,0\n2\n")
     with pytest.raises(ConfigError, match="line 3 with 1 cells"):
         Data(path)
