@@ -36,22 +36,9 @@ from sandbox.trust import target
 
 COUNTS = ("seeds", "tasks", "steps", "horizon", "threads")
 LEVEL = ("meta_learner", "gate", "horizon", "lifetime", "allow", "reads", "anchor", "faults")
-KEYS = (
-    *COSMETIC,
-    *COUNTS,
-    *LEVEL,
-    "task",
-    "model",
-    "rule",
-    "engine",
-    "meter",
-    "seed",
-    "above",
-    "per_lane",
-    "device",
-    "scored",
-)
-OURS = ("launch", "force", "trust", "check", "scored")  # what a launch allows and where it is told of; may be left out
+KEYS = (*COSMETIC, *COUNTS, *LEVEL, "task", "model", "rule", "engine", "meter", "seed", "above", "per_lane", "device",
+        "scored")  # fmt: skip
+OURS = ("launch", "force", "trust", "check", "scored")  # may be left out
 
 
 # ---- objects --------------------------------------------------------------------------------------------------------
