@@ -124,9 +124,10 @@ class _Whole(nn.Module):
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
+        self.buffered = any(True for _ in net.buffers())
 
     def forward(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        return self.net(x), dict(self.net.named_buffers())
+        return self.net(x), dict(self.net.named_buffers()) if self.buffered else {}
 
 
 def _kind(module: nn.Module) -> str:
