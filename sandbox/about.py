@@ -49,7 +49,7 @@ def provenance(classes: Iterable[type]) -> dict[str, dict[str, Any]]:
     house = [*(name for package in HOUSE for name in _inside(package)), *ENTRY]
     read = {"sandbox": _read(house, follow=lambda name: name in house and name not in ENTRY)}
     for cls in classes:
-        modules = [kind.__module__ for kind in cls.__mro__]
+        modules = [kind.__module__ for kind in getattr(cls, "__mro__", (cls,))]  # a function has none
         read[_path(cls)] = _read(modules, follow=lambda name: True, without=house)
     checkouts = _checkouts({path for code in read.values() for path in code.files.values()})
     return {name: code.described(checkouts) for name, code in read.items()}

@@ -5,19 +5,21 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import partial
 from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from sandbox.core.error import ConfigError, did_you_mean, explain
-from sandbox.trust import lacking, seam_at, seam_of, target
+from sandbox.trust import lacking, seam_at, seam_of, takes_function, target
 
 ANY = ConfigDict(arbitrary_types_allowed=True)
 
 
 @dataclass(frozen=True)
 class Typed:
-    """A node with its class found and its values as the class's own annotations have them; nodes within likewise."""
+    """A node with its class found and its values as the class's own annotations have them; nodes within likewise. In
+    place of the class stands a function where a callable is what belongs there."""
 
     cls: type
     values: Mapping[str, Any]
@@ -31,7 +33,10 @@ class Typed:
 
     def build(self) -> Any:
         """The object; nodes within are built first."""
-        built = self.cls(**{key: _built(value) for key, value in self.values.items()})
+        values = {key: _built(value) for key, value in self.values.items()}
+        if _is_function(self.cls):
+            return partial(self.cls, **values)
+        built = self.cls(**values)
         missing = [] if _is_network(built) else lacking(built, self.seam)
         if missing:
             raise ConfigError(explain(expected=f"{', '.join(missing)} of {self.cls.__name__} at {self.where}",
@@ -46,17 +51,18 @@ class Typed:
 
 
 def read(node: Mapping[str, Any], where: str, *, trust: Sequence[str] = (), seam: type | None = None,
-         given: Mapping[str, Any] | None = None) -> Typed:  # fmt: skip
+         given: Mapping[str, Any] | None = None, function: bool = False) -> Typed:  # fmt: skip
     """What `node` describes, checked and not yet built; see `build`. `where` is its place, which says its group too,
-    unless `seam` says what it must fit."""
+    unless `seam` says what it must fit; a `function` will do where a callable belongs."""
     if "_target_" not in node:
         raise ConfigError(explain(expected=f"{where}._target_", got=f"only {sorted(node)}",
                                   do="Choose a member of the group, or name the class."))  # fmt: skip
     seam = seam_at(where) if seam is None else seam
-    cls = target(node["_target_"], where, trust=trust, seam=seam)
+    cls: Any = target(node["_target_"], where, trust=trust, seam=seam, function=function)
     parameters = inspect.signature(cls).parameters
     # A dataclass has the annotations of its bases in its constructor: words that mean something in their modules alone.
-    hints = get_type_hints(cls) | ({} if is_dataclass(cls) else get_type_hints(cls.__init__))
+    plain = _is_function(cls) or is_dataclass(cls)
+    hints = get_type_hints(cls) | ({} if plain else get_type_hints(cls.__init__))
     values = {key: value for key, value in (given or {}).items() if key in parameters}
     for key, value in node.items():
         if key == "_target_":
@@ -134,7 +140,7 @@ def _holds_nodes(value: Any) -> bool:
 
 def _read(value: Any, hint: Any, here: str, trust: Sequence[str]) -> Any:
     if _is_node(value):
-        return read(value, here, trust=trust, seam=seam_of(hint))
+        return read(value, here, trust=trust, seam=seam_of(hint), function=takes_function(hint))
     if not _holds_nodes(value):
         return _checked(value, hint, here)
     if isinstance(value, Mapping):
@@ -206,6 +212,10 @@ def _default(cls: type, name: str, written: Any) -> Any:
 def _fields(key: str, parameters: Mapping[str, Any]) -> str:
     known = did_you_mean(key, parameters)
     return known if known.startswith("Known") else f"{known} Its fields: {', '.join(sorted(parameters)) or 'none'}."
+
+
+def _is_function(cls: Any) -> bool:
+    return inspect.isfunction(cls)
 
 
 def _is_network(built: Any) -> bool:

@@ -6,13 +6,13 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from torch import nn
 
@@ -28,8 +28,10 @@ PROTOCOLS = [found for page in (protocols, watch) for found in vars(page).values
              if getattr(found, "_is_protocol", False)]  # fmt: skip
 
 
-def target(path: str, where: str, *, trust: Sequence[str] = (), seam: type | None = None) -> type:
-    """The class at a dotted path, from a package that may be built from, with the methods of `seam`.
+def target(path: str, where: str, *, trust: Sequence[str] = (), seam: type | None = None,
+           function: bool = False) -> Any:  # fmt: skip
+    """The class at a dotted path, from a package that may be built from, with the methods of `seam`; or, where a
+    `function` will do as well, that.
 
     `where` is its place in the configuration, which says its seam where none is given. Raises `ConfigError`.
     """
@@ -43,11 +45,12 @@ def target(path: str, where: str, *, trust: Sequence[str] = (), seam: type | Non
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(explain(expected=f"an importable class at {where}._target_", got=f"'{path}' ({error})",
                                   do="Spell out package.module.Class; install its package."))  from error  # fmt: skip
-    if not inspect.isclass(found):
+    if not inspect.isclass(found) and not (function and inspect.isfunction(found)):
         raise ConfigError(explain(expected=f"a class at {where}._target_", got=f"'{path}', a {type(found).__name__}",
                                   do="Name a class: what is built here is only ever a component."))  # fmt: skip
     _allow(found.__module__, path, where, trust)  # a module that may be built from can hold another's class
-    _fit(found, path, where, seam_at(where) if seam is None else seam)
+    if inspect.isclass(found):
+        _fit(found, path, where, seam_at(where) if seam is None else seam)
     return found
 
 
@@ -59,6 +62,11 @@ def seam_at(where: str) -> type:
 def seam_of(hint: Any) -> type:
     """The protocol that an annotation names, alone or among others; `object` where it names none."""
     return next((found for found in (hint, *get_args(hint)) if found in PROTOCOLS), object)
+
+
+def takes_function(hint: Any) -> bool:
+    """Whether an annotation names a callable, alone or among others."""
+    return any(get_origin(found) is Callable for found in (hint, *get_args(hint)))
 
 
 def lacking(built: Any, seam: type) -> list[str]:

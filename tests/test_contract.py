@@ -23,6 +23,7 @@ SMALL = {
     "practice": 20,
     "gate": 20,
     "batch": 16,
+    "length": 8,
     "tasks": 3,
     "every": 1,
     "probes": 2,
@@ -38,6 +39,8 @@ PLAIN = {"task": "sinusoid", "rule": "sgd", "rule.lr": "0.001", "meta_learner": 
 DIGITS = {"task": "noisy_digits", "rule": "self_distillation", "rule.lr": "0.1"}
 AROUND = {
     "model/mlp": {"model.hidden": "[5]"},
+    "model/transformer": {"task": "text", "task.vocabulary": "9", "model.width": "8"},
+    "task/text": {"model.width": "8"},
     "model/module": {"model._target_": "torch.nn.Linear", "+model.in_features": "1", "+model.out_features": "1"},
     "model/vector": {"task": "quadratic"},
     "rule/self_distillation": DIGITS,

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import re
+import shlex
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from sklearn import datasets
+
+from sandbox import experiment
+from sandbox.compose import composed
+from sandbox.studies import unfold
 
 DOCS = Path(__file__).parents[1] / "docs"
 BLOCK = re.compile(r"```python\n(.*?)```(?:\n\n```\n(.*?)```)?", re.DOTALL)
@@ -20,6 +30,50 @@ def test_the_examples_of_the_instruments_run_and_print_what_they_say(capsys: pyt
         exec(code, names)
         printed = capsys.readouterr().out
         assert printed == shown
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A working folder with all files that the page on data speaks of."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    flowers = datasets.load_iris()
+    np.savez("flowers.npz", x=flowers.data, y=flowers.target)
+    lines = ["a,b,c,d,species", *(",".join(map(str, [*row, name])) for row, name in
+             zip(flowers.data, flowers.target_names[flowers.target], strict=True))]  # fmt: skip
+    Path("flowers.csv").write_text("\n".join(lines))
+    Path("mine.txt").write_text("\n".join(" ".join(str(n * m) for m in range(60)) for n in range(1300)))
+    Path("mine.py").write_text(BLOCK.findall((DOCS / "data.md").read_text())[0][0])
+    yield tmp_path
+    sys.modules.pop("mine", None)
+
+
+def test_the_examples_of_data_and_text_run_and_print_what_they_say(folder: Path, capsys) -> None:
+    names: dict[str, Any] = {}
+    for code, shown in BLOCK.findall((DOCS / "data.md").read_text()):
+        exec(code, names)
+        assert capsys.readouterr().out == shown
+
+
+@pytest.mark.slow
+def test_the_commands_of_data_and_text_live(folder: Path) -> None:
+    page = (DOCS / "data.md").read_text()
+    commands = [line for line in page.splitlines() if line.startswith("sandbox ")]
+    assert len(commands) > 8
+    for command in commands:
+        words, _ = unfold(shlex.split(command)[1:])
+        for arm in sweep(words):
+            loop = experiment.build_loop(composed(arm) | {"meter": {}})
+            assert loop.world.task.outputs > 1
+            if "language" not in command:  # those are long, and live elsewhere
+                list(replace(loop, levels=(replace(loop.levels[0], horizon=1),)).run([0], 1))
+
+
+def sweep(words: list[str]) -> list[list[str]]:
+    """The words of each job of a sweep over experiments."""
+    if words[0] != "-m":
+        return [words]
+    return [[f"experiment={name}"] for name in words[1].removeprefix("experiment=").split(",")]
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ import pytest
 import yaml
 
 from sandbox import experiment, trust
+from sandbox.about import provenance
 from sandbox.compose import composed
-from sandbox.config import build
+from sandbox.config import build, classes, read
 from sandbox.core.error import ConfigError
 from sandbox.rule.sgd import SGD
 from sandbox.trust import SEAMS, lacking, members, target
@@ -45,6 +46,44 @@ def stranger(tmp_path, monkeypatch) -> Path:
     )
     yield tmp_path / "mark"
     sys.modules.pop("stranger", None)
+
+
+@dataclass(frozen=True)
+class Calls:
+    """A rule that calls something of its user's."""
+
+    part: Callable[..., Any] | str = ""
+    init = slots = loss = update = readable = SGD.init
+
+
+def made(size: int = 2, by: str = "hand") -> tuple[int, str]:
+    return size, by
+
+
+def test_a_function_is_called_where_a_callable_belongs() -> None:
+    node = {"_target_": f"{__name__}.Calls", "part": {"_target_": f"{__name__}.made", "size": 5}}
+    assert build(node, "rule", trust=[HERE]).part() == (5, "hand")
+    plain = read(node, "rule", trust=[HERE]).plain()["part"]
+    assert plain == {"_target_": f"{__name__}.made", "size": 5, "by": "hand"}  # what it is, defaults and all
+    assert list(classes({"rule": node}, trust=[HERE])) == [Calls, made]
+    assert f"{__name__}.made" in provenance([made])
+    with pytest.raises(ConfigError, match="Did you mean 'size'"):
+        build({**node, "part": {**node["part"], "sise": 5}}, "rule", trust=[HERE])
+    with pytest.raises(ConfigError, match=r"int at rule\.part\.size"):
+        build({**node, "part": {**node["part"], "size": "many"}}, "rule", trust=[HERE])
+
+
+@pytest.mark.parametrize("path", ["os.system", "subprocess.run", "numpy.load", f"{__name__}.Path"])
+def test_a_function_is_held_to_the_same_rule_as_a_class(path: str) -> None:
+    with pytest.raises(ConfigError, match=r"Python's own|trust="):
+        build({"_target_": f"{__name__}.Calls", "part": {"_target_": path}}, "rule", trust=[HERE])
+
+
+def test_where_no_callable_belongs_a_function_is_refused() -> None:
+    for node in (f"{__name__}.made", f"{__name__}.Holds"):
+        inner = {"_target_": f"{__name__}.made"} if node.endswith("Holds") else {}
+        with pytest.raises(ConfigError, match="a class at"):
+            build({"_target_": node, **({"part": inner} if inner else {})}, "rule", trust=[HERE])
 
 
 PLACES = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from math import prod
 from typing import Literal
 
 import torch
@@ -10,12 +11,13 @@ from torch import Tensor, nn
 
 
 class MLP(nn.Module):
-    """inputs → hidden … → outputs. Weights are N(0, gain / fan-in), gain 1 ("fan_in") or 2 ("he": He et al. 2015,
+    """inputs → hidden … → outputs; `inputs` is a number of features, or the shape of an example, which is read as one
+    row. Weights are N(0, gain / fan-in), gain 1 ("fan_in") or 2 ("he": He et al. 2015,
     eq. 10); biases start at 0."""
 
     def __init__(
         self,
-        inputs: int,
+        inputs: int | tuple[int, ...],
         outputs: int,
         hidden: tuple[int, ...] = (16,),
         activation: Literal["tanh", "relu"] = "tanh",
@@ -23,7 +25,9 @@ class MLP(nn.Module):
         dtype: Literal["float32", "float64"] = "float32",
     ) -> None:
         super().__init__()
-        sizes = pairwise((inputs, *hidden, outputs))
+        self.shaped = not isinstance(inputs, int)
+        features = inputs if isinstance(inputs, int) else prod(inputs)
+        sizes = pairwise((features, *hidden, outputs))
         layers = [nn.Linear(fan_in, fan_out, dtype=getattr(torch, dtype)) for fan_in, fan_out in sizes]
         self.layers = nn.ModuleList(layers)
         self.activation = torch.tanh if activation == "tanh" else torch.relu
@@ -33,6 +37,8 @@ class MLP(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.shaped:
+            x = x.flatten(1)
         for layer in [*self.layers][:-1]:  # a slice is a new module, which `higher` can't patch
             x = self.activation(layer(x))
         return self.layers[-1](x)

@@ -53,9 +53,11 @@ class LearnedLoss:
 
 
 def _target(batch: Batch, like: Tensor) -> Tensor:
-    """Targets [n, outputs]; raises `ConfigError` where a task has none."""
+    """Targets [n, …, outputs]; raises `ConfigError` where a task has none."""
     if "y" not in batch:
         raise ConfigError(explain(expected="batches with targets `y`", got=f"only {sorted(batch)}",
                                   do="Choose a supervised task for a learned loss."))  # fmt: skip
     y = batch["y"]
-    return y if y.is_floating_point() else (y[:, None] == torch.arange(like.shape[-1], device=y.device)).to(like.dtype)
+    return (
+        y if y.is_floating_point() else (y[..., None] == torch.arange(like.shape[-1], device=y.device)).to(like.dtype)
+    )

@@ -19,7 +19,8 @@ class SelfDistillation:
     """loss = scale · mean[(1 - trust)(1 - p_y^q) / q - trust · Σ_c teacher_c ln p_c], then an SGD step.
 
     The first part is generalised cross-entropy (Zhang & Sabuncu 2018, eq. 6): cross-entropy as q → 0, mean absolute
-    error at q = 1. The teacher is a moving average of the agent's own weights (Tarvainen & Valpola 2017, eq. 1), moved
+    error at q = 1. Predictions are logits [n, …, classes], y [n, …] classes; the mean is over examples and over the
+    tokens of each. The teacher is a moving average of the agent's own weights (Tarvainen & Valpola 2017, eq. 1), moved
     by `teacher_rate` an inner step; no inner gradient passes through it. In the first `warm_up` inner steps of a life
     trust counts as 0, for a teacher that knows nothing teaches nothing.
 
@@ -72,10 +73,12 @@ class SelfDistillation:
         at = self.readable(phi)
         trust = torch.where(slots["age"] < self.warm_up, 0.0, at["trust"]) if self.warm_up else at["trust"]
         teacher = {name: slots[f"teacher.{name}"] for name in params}
-        # Classes come first: over a last dimension of few entries torch's softmax takes ten times as long.
-        taught = torch.softmax(reach.predict(teacher, batch["x"]).mT, dim=0)
-        log_p = torch.log_softmax(reach.predict(params, batch["x"]).mT, dim=0)
-        given = log_p.gather(0, batch["y"][None])[0]
+        # Classes come first: over a last dimension of few entries torch's softmax takes ten times as long. The tokens
+        # of sequences stand in one row, each an example.
+        taught = torch.softmax(reach.predict(teacher, batch["x"]).flatten(0, -2).mT, dim=0)
+        logits = reach.predict(params, batch["x"])
+        log_p = torch.log_softmax(logits.flatten(0, -2).mT, dim=0)
+        given = log_p.gather(0, _classes(batch, logits).flatten()[None])[0]
         outlier_shy = -torch.expm1(at["q"] * given) / at["q"]
         own_teacher = -(taught * log_p).sum(dim=0)
         return at["scale"] * ((1 - trust) * outlier_shy + trust * own_teacher).mean()
@@ -86,6 +89,16 @@ class SelfDistillation:
         rate = self.teacher_rate
         teacher = {f"teacher.{name}": torch.lerp(slots[f"teacher.{name}"], moved[name], rate) for name in params}
         return moved, {"age": slots["age"] + 1, **teacher}
+
+
+def _classes(batch: Batch, logits: Tensor) -> Tensor:
+    """Classes [n, …] of logits [n, …, classes]; raises `ConfigError` where a task has none."""
+    y = batch.get("y")
+    if y is None or y.is_floating_point() or y.shape != logits.shape[:-1]:
+        got = f"only {sorted(batch)}" if y is None else f"{y.dtype} {list(y.shape)}"
+        raise ConfigError(explain(expected=f"classes `y` {list(logits.shape[:-1])} in a batch", got=got,
+                                  do="Choose a task of classes, or rule=sgd for amounts."))  # fmt: skip
+    return y
 
 
 def _logit(s: float) -> float:

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from sandbox.core.error import ConfigError, explain
 from sandbox.core.protocols import Act, Batch, Params, Split
-from sandbox.task.digits import CLASSES, PIXELS, classes, cross_entropy, images
+from sandbox.task.digits import CLASSES, PIXELS, classes, images
+from sandbox.task.loss import cross_entropy
 
 SMALLEST, LARGEST = 174, 183  # images in the smallest and the largest class
 

@@ -12,7 +12,8 @@ from torch import Tensor
 from sandbox.core.error import ConfigError, explain
 from sandbox.core.protocols import Act, Batch, Params, Split
 from sandbox.core.random import index
-from sandbox.task.digits import CLASSES, IMAGES, PIXELS, classes, cross_entropy, images
+from sandbox.task.digits import CLASSES, IMAGES, PIXELS, classes, images
+from sandbox.task.loss import cross_entropy
 
 
 @dataclass(frozen=True)

@@ -45,3 +45,10 @@ def test_no_hidden_layer_is_a_linear_map() -> None:
     network = MLP(2, 1, hidden=())
     x = torch.randn(4, 2)
     assert torch.allclose(network(2 * x), 2 * network(x))
+
+
+def test_an_example_of_any_shape_is_read_as_one_row() -> None:
+    image, flat = MLP((3, 4, 5), 2, hidden=(7,)), MLP(60, 2, hidden=(7,))
+    flat.load_state_dict(image.state_dict())
+    x = torch.randn(6, 3, 4, 5)
+    assert torch.equal(image(x), flat(x.flatten(1)))

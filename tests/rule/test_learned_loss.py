@@ -87,3 +87,11 @@ def test_many_lives_at_once_are_the_lives_one_by_one() -> None:
 def test_a_task_without_targets_is_refused() -> None:
     with pytest.raises(ConfigError, match="targets"):
         LearnedLoss().loss(TINY, {"w": double([[3.0]])}, {}, {"x": BATCH["x"]}, LIFE)
+
+
+def test_a_token_of_a_sequence_counts_as_an_example() -> None:
+    params, rule = {"w": double([[3.0, -1.0]])}, LearnedLoss(hidden=1)
+    x, y = double([[1.0], [2.0], [-1.0], [0.5]]), torch.tensor([1, 0, 0, 1])
+    flat = rule.loss(TINY, params, {}, {"x": x, "y": y}, LIFE)
+    sequences = rule.loss(TINY, params, {}, {"x": x.reshape(2, 2, 1), "y": y.reshape(2, 2)}, LIFE)
+    assert float(sequences) == pytest.approx(float(flat), rel=1e-14)

@@ -85,3 +85,21 @@ def test_q_never_falls_below_a_hundredth() -> None:
 def test_a_start_out_of_range_is_refused(field: str, value: float) -> None:
     with pytest.raises(ConfigError, match=f"rule.{field}"):
         SelfDistillation(**{field: value})
+
+
+def test_a_token_of_a_sequence_counts_as_an_example() -> None:
+    """Two sequences of two tokens are four examples, bit for bit, and so are their gradients."""
+    rule = SelfDistillation(trust=0.3, q=0.4)
+    moved = {"w": (PARAMS["w"] + 0.1).requires_grad_()}
+    sequences = {"x": X.reshape(2, 2, 2), "y": BATCH["y"].reshape(2, 2)}
+    found = [rule.loss(rule.init(PARAMS), moved, rule.slots(PARAMS), batch, LIFE) for batch in (BATCH, sequences)]
+    assert torch.equal(*found)
+    one, other = (torch.autograd.grad(loss, moved["w"])[0] for loss in found)
+    torch.testing.assert_close(one, other, rtol=1e-14, atol=1e-14)
+
+
+@pytest.mark.parametrize("batch", [{"x": X}, {"x": X, "y": X[:, :1]}, {"x": X, "y": BATCH["y"][:, None]}])
+def test_what_has_no_classes_is_refused(batch: dict[str, torch.Tensor]) -> None:
+    rule = SelfDistillation()
+    with pytest.raises(ConfigError, match=r"classes `y` \[4\]"):
+        rule.loss(rule.init(PARAMS), PARAMS, rule.slots(PARAMS), batch, LIFE)
