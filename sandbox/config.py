@@ -61,7 +61,7 @@ def read(node: Mapping[str, Any], where: str, *, trust: Sequence[str] = (), seam
     cls: Any = target(node["_target_"], where, trust=trust, seam=seam, function=function)
     parameters = inspect.signature(cls).parameters
     # A dataclass has the annotations of its bases in its constructor: words that mean something in their modules alone.
-    plain = _is_function(cls) or is_dataclass(cls)
+    plain = _is_function(cls) or hasattr(cls, "__dataclass_fields__")
     hints = get_type_hints(cls) | ({} if plain else get_type_hints(cls.__init__))
     values = {key: value for key, value in (given or {}).items() if key in parameters}
     for key, value in node.items():
