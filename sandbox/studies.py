@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import hydra
-import yaml
 from hydra import initialize_config_module
 from hydra._internal.config_repository import ConfigRepository
 from hydra.core.global_hydra import GlobalHydra
@@ -17,6 +16,7 @@ from hydra.core.object_type import ObjectType
 from omegaconf import OmegaConf
 
 from sandbox.core.error import ConfigError, did_you_mean, explain
+from sandbox.places import named
 from sandbox.report.readings import BUILT_IN
 from sandbox.report.study import Study, keep, parse
 
@@ -88,21 +88,9 @@ def studies(arguments: Sequence[str]) -> Studies:
     with initialize_config_module("sandbox.conf", **BASE):
         loader = cast(Any, GlobalHydra.instance().config_loader())
         path = loader.get_search_path()
-        for place in _places(arguments):
-            path.append("command-line", place)
+        for place in named(arguments):
+            path.append("command-line", place.url)
         return Studies(ConfigRepository(path))
-
-
-def _places(arguments: Sequence[str]) -> list[str]:
-    """What `--config-dir` and `hydra.searchpath` add."""
-    found: list[str] = []
-    for place, word in enumerate(arguments):
-        key, _, value = word.partition("=")
-        if key in ("--config-dir", "-cd"):
-            found.append(f"file://{Path(value or ''.join(arguments[place + 1 : place + 2])).resolve()}")
-        elif key == "hydra.searchpath":
-            found += [one if "://" in one else f"file://{Path(one).resolve()}" for one in yaml.safe_load(value)]
-    return found
 
 
 def unfold(arguments: Sequence[str]) -> tuple[list[str], bool]:
@@ -126,9 +114,9 @@ def describe(arguments: Sequence[str], manifest: Path) -> None:
     """Leave beside the manifest of a launch the studies whose arms it runs, and the closed forms of all; raises
     `ConfigError` where one of them names what is not there."""
     here = studies(arguments)
-    named = list(dict.fromkeys(_named(arguments)))
-    told = [here.check(name) for name in named if name in here.names]
-    others = [here.study(name) for name in here.names if name not in named]
+    asked = list(dict.fromkeys(_named(arguments)))
+    told = [here.check(name) for name in asked if name in here.names]
+    others = [here.study(name) for name in here.names if name not in asked]
     forms = tuple(form for study in others for form in study.closed_forms)
     keep([*told, *([Study(closed_forms=forms)] if forms else [])], manifest)
 

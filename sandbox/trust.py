@@ -7,9 +7,7 @@ import inspect
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
@@ -20,8 +18,8 @@ from sandbox.core import protocols, watch
 from sandbox.core.error import ConfigError, explain
 from sandbox.core.protocols import Engine, Gate, MetaLearner, Model, Rule, Task
 from sandbox.core.watch import Meter, Starts
+from sandbox.places import plugins
 
-PLUGINS = "sandbox.conf"  # the entry point group by which an installed package brings members
 SEAMS: dict[str, type] = {"task": Task, "model": Model, "rule": Rule, "meta_learner": MetaLearner, "gate": Gate,
                           "anchor": Gate, "engine": Engine, "meter": Meter, "tracker": Starts}  # fmt: skip
 PROTOCOLS = [found for page in (protocols, watch) for found in vars(page).values()
@@ -92,12 +90,6 @@ def _allow(module: str, path: str, where: str, trust: Sequence[str]) -> None:
 
 def _within(module: str, packages: Iterable[str]) -> bool:
     return any(module == package or module.startswith(f"{package}.") for package in packages)
-
-
-@cache
-def plugins() -> tuple[str, ...]:
-    """The packages of the plug-ins that are installed; to install one is to trust it."""
-    return tuple(sorted({entry.value.partition(":")[0].partition(".")[0] for entry in entry_points(group=PLUGINS)}))
 
 
 def _imported(module: str, trust: Sequence[str]) -> Any:
