@@ -18,7 +18,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
 from sandbox.core.error import ConfigError, did_you_mean, explain
-from sandbox.places import Place, alone, broken, groups, holders, named, names_in, places, standing
+from sandbox.places import Place, alone, broken, groups, holders, named, names_in, places, standing, tell_hydra
 
 OLD = hydra.__version__ < "1.4"
 BASE: dict[str, Any] = {"version_base": None} if OLD else {}  # 1.3 asks for it, 1.4 warns of it
@@ -34,6 +34,7 @@ SWAPPED = ("rule", "meta_learner", "gate", "engine", "model")  # groups whose ch
 @contextmanager
 def _house() -> Iterator[None]:
     """Hydra over the house's configurations, also within a job of Hydra's, which it leaves as it was."""
+    tell_hydra()
     running = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:

@@ -55,7 +55,7 @@ def read(node: Mapping[str, Any], where: str, *, trust: Sequence[str] = (), seam
     seam = seam_at(where) if seam is None else seam
     cls = target(node["_target_"], where, trust=trust, seam=seam)
     parameters = inspect.signature(cls).parameters
-    hints = get_type_hints(cls) | get_type_hints(cls.__init__)
+    hints = _hints(cls)
     values = {key: value for key, value in (given or {}).items() if key in parameters}
     for key, value in node.items():
         if key == "_target_":
@@ -109,6 +109,18 @@ def classes(config: Any, where: str = "", *, trust: Sequence[str] = ()) -> Itera
 
 
 # ---- nodes ----------------------------------------------------------------------------------------------------------
+
+
+def _hints(cls: type) -> dict[str, Any]:
+    """The annotations of fields and of a constructor written by hand, each resolved where it stands: a base's in the
+    base's module. Raises `ConfigError` for a name that isn't there when the program runs."""
+    owner = next(kind for kind in cls.__mro__ if "__init__" in vars(kind))
+    made = getattr(vars(owner).get("__dataclass_params__"), "init", False)  # of the fields, whoever's they are
+    try:
+        return get_type_hints(cls) | ({} if made else get_type_hints(cls.__init__))
+    except NameError as error:
+        raise ConfigError(explain(expected=f"annotations of {cls.__name__} that can be read", got=str(error),
+                                  do="Import that name at the head of its module."))  from error  # fmt: skip
 
 
 def _with(node: Mapping[str, Any], where: str, trust: Sequence[str]) -> Typed:

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import yaml
 from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
@@ -117,7 +118,8 @@ def named(arguments: Sequence[str]) -> tuple[Place, ...]:
         if key in ("--config-dir", "-cd"):
             found.append(_named_folder("--config-dir", value or "".join(arguments[at + 1 : at + 2])))
         elif key == "hydra.searchpath":
-            found += [_searched(str(one)) for one in yaml.safe_load(value) or ()]
+            parsed: Any = OverridesParser.create().parse_override(word).value()
+            found += [_searched(str(one)) for one in parsed or ()]
     there = {place.root for place in standing()}
     return tuple(place for place in found if place.root not in there)
 
@@ -274,5 +276,10 @@ class Standing(SearchPathPlugin):
             search_path.append(f"sandbox: {place.name}", place.url)
 
 
-# By hand: as a namespace package it would not be found in every kind of editable installation.
-Plugins.instance().register(Standing)
+def tell_hydra() -> None:
+    """Make Hydra know of them. Said by hand, for a namespace package would not be found in every kind of editable
+    installation; and before every composition, for a launcher's worker forgets what was said as it was imported."""
+    Plugins.instance().register(Standing)
+
+
+tell_hydra()
