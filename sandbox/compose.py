@@ -15,10 +15,22 @@ from typing import Any
 import hydra
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from sandbox.core.error import ConfigError, did_you_mean, explain
-from sandbox.places import Place, alone, broken, groups, holders, named, names_in, places, standing, tell_hydra
+from sandbox.places import (
+    Place,
+    alone,
+    broken,
+    groups,
+    holders,
+    named,
+    names_in,
+    places,
+    standing,
+    tell_hydra,
+    trusted_by,
+)
 
 OLD = hydra.__version__ < "1.4"
 BASE: dict[str, Any] = {"version_base": None} if OLD else {}  # 1.3 asks for it, 1.4 warns of it
@@ -97,10 +109,15 @@ def as_typed(words: Sequence[str]) -> list[str]:
 def composed(overrides: Sequence[str]) -> dict[str, Any]:
     """The configuration that these words compose, `--config-dir` among them, outside a Hydra job."""
     words, folders = worded(bare(overrides)), named(overrides)
-    config, choices = _settled(words, folders)
+    config, choices = settled_words(words, folders)
     if str(config["label"]).startswith("${label:"):
         config["label"] = label_of(choices, words)
+    config["trust"] = [*_listed(config.get("trust")), *trusted_by(words, folders)]
     return OmegaConf.to_container(OmegaConf.create(config), resolve=True)  # type: ignore[return-value]
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple | ListConfig) else [value] if value else []
 
 
 def bare(arguments: Sequence[str]) -> list[str]:
@@ -117,10 +134,11 @@ def bare(arguments: Sequence[str]) -> list[str]:
 
 def shown(words: Sequence[str]) -> DictConfig:
     """What these words compose, as it is before anything in it is resolved."""
-    return OmegaConf.create(_settled(words, named(words))[0])
+    return OmegaConf.create(settled_words(words, named(words))[0])
 
 
-def _settled(words: Sequence[str], folders: Sequence[Place]) -> tuple[dict[str, Any], Mapping[str, Any]]:
+def settled_words(words: Sequence[str], folders: Sequence[Place]) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """What these words compose, each member's settings its own, and the choices of its groups."""
     with _house():
         config = compose("config", list(words), return_hydra_config=True)
     choices = config.hydra.runtime.choices
@@ -159,12 +177,12 @@ def settled(config: DictConfig, choices: Mapping[str, Any], words: Sequence[str]
     named = {group: choices[group] for group in SINGLE if isinstance(choices.get(group), str)}
     swapped = {group for group in SINGLE if any(word.startswith(f"{group}=") for word in words)}
     others = [word for word, key in zip(words, _keys(words), strict=True) if key not in SINGLE]
-    meant = _compose(others, places).hydra.runtime.choices if swapped else choices
-    usual = _compose([*_bare(BUNDLES), *(f"{group}={member}" for group, member in named.items())], places)
+    meant = raw(others, places).hydra.runtime.choices if swapped else choices
+    usual = raw([*_bare(BUNDLES), *(f"{group}={member}" for group, member in named.items())], places)
     for group, member in named.items():
         if meant.get(group) != member:
             only = [*_bare(BUNDLES), f"{group}={member}", *_within(group, words)]
-            found[group] = _compose(only, places).get(group)
+            found[group] = raw(only, places).get(group)
         if isinstance(found.get(group), DictConfig) and "_target_" in found[group]:
             found[group] = _of_its_class(group, usual[group], found[group], words, places)
     return found
@@ -195,8 +213,8 @@ def _of_its_class(
         if _same_class(usual, node):
             return node
         bundles = [word for word in words if word.partition("=")[0] in BUNDLES]  # one of them has named it
-        return _compose(["preset=[]", *bundles, f"{group}=[]", *_within(group, words)], places).get(group)
-    alone = _compose([*_bare(BUNDLES), f"{group}=[]", *_within(group, words)], places).get(group)
+        return raw(["preset=[]", *bundles, f"{group}=[]", *_within(group, words)], places).get(group)
+    alone = raw([*_bare(BUNDLES), f"{group}=[]", *_within(group, words)], places).get(group)
     node = OmegaConf.create({group: OmegaConf.to_container(node)})
     for path in sorted((key.removesuffix("._target_") for key in typed), key=len):
         one, other = (OmegaConf.select(OmegaConf.create({group: tree}), path) for tree in (usual, alone))
@@ -222,12 +240,12 @@ def _within(group: str, words: Sequence[str]) -> list[str]:
     return [word for word, key in zip(words, _keys(words), strict=True) if key.startswith(f"{group}.")]
 
 
-def _compose(words: Sequence[str], places: Sequence[Place]) -> DictConfig:
+def raw(words: Sequence[str], places: Sequence[Place]) -> DictConfig:
     """What these words compose; not to be written to, for it is kept for those who ask the same again."""
     rest = [word for word in words if not word.startswith("hydra.searchpath=")]
     if places or standing():  # a folder of the user's own may change
-        return _composition.__wrapped__((*rest, *_searched(places), "++label=x"))
-    return _composition((*rest, "++label=x"))
+        return _composition.__wrapped__((*rest, *_searched(places)))
+    return _composition(tuple(rest))
 
 
 def _searched(places: Sequence[Place]) -> list[str]:

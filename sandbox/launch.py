@@ -17,7 +17,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from sandbox.compose import BASE, OLD, as_typed, bare, composed, label_of, left_out, quoted, settled, shown, worded
+from sandbox.compose import BASE, OLD, as_typed, bare, label_of, left_out, quoted, settled, shown, worded
 from sandbox.core.error import ConfigError, SandboxError
 from sandbox.places import Place, folder_of, trusted_by
 from sandbox.studies import describe
@@ -233,49 +233,5 @@ def report(arguments: Sequence[str]) -> int:
 
     try:
         return main(list(arguments))
-    except SandboxError as error:
-        return _tell(str(error))
-
-
-def replay(arguments: Sequence[str]) -> int:
-    """`sandbox replay RUN… [--trust PACKAGE]…`: re-execute and compare every line."""
-    from sandbox.experiment import replay as again
-
-    names, trust = _with_trust(arguments)
-    if not names or "-h" in names or "--help" in names:
-        return _tell("expected a run folder; got nothing. Name a folder under runs/: "
-                     "sandbox replay RUN… [--trust PACKAGE]")  # fmt: skip
-    for name in (
-        names if len(names) == 1 else [name for name in names if Path(name).name not in ("launches", "reports")]
-    ):
-        try:
-            print(f"{name}: {again(Path(name), trust=trust)} lines replay to the same digests")
-        except SandboxError as error:
-            return _tell(str(error))
-    return 0
-
-
-def _with_trust(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Run folders, and the packages named after `--trust`."""
-    names, trust, rest = [], [], list(arguments)
-    while rest:
-        word = rest.pop(0)
-        if word == "--trust" and rest:
-            trust += rest.pop(0).split(",")
-        elif word.startswith("--trust="):
-            trust += word.partition("=")[2].split(",")
-        else:
-            names.append(word)
-    return names, trust
-
-
-def check(arguments: Sequence[str]) -> int:
-    """`sandbox check gate=NAME`: the A/A table."""
-    if "-h" in arguments or "--help" in arguments:
-        return _tell("sandbox check [gate=NAME] [KEY=VALUE…]: how often gates accept when nothing changed")
-    from sandbox.check import main
-
-    try:
-        return main(composed(arguments))
     except SandboxError as error:
         return _tell(str(error))
