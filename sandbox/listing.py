@@ -39,10 +39,11 @@ def list_members(group: str | None, arguments: Sequence[str], *, as_json: bool) 
         return json.dumps(found, indent=1, ensure_ascii=False)
     widths = [max((len(row[key]) for row in found), default=0) for key in ("name", "from")]
     lines: list[str] = []
+    heading = ""
     for row in found:
-        if not lines or row["group"] != group:
-            group = row["group"]
-            lines += ["", group] if lines else [group]
+        if row["group"] != heading:
+            heading = str(row["group"])
+            lines += ["", heading] if lines else [heading]
         lines.append(f"  {row['name']:{widths[0]}}  {row['from']:{widths[1]}}  {_said(row)}".rstrip())
     return "\n".join(lines)
 

@@ -102,7 +102,7 @@ def _stage(words: tuple[str, ...], _: str) -> Stage:
     choice = {group: f"[{name}]" if group in SEVERAL else name} if here else {}
     if group == "tracker":
         choice = {group: f"[{','.join(dict.fromkeys(['jsonl', name]))}]"}
-    before = PLAIN | USUAL.get(group, {}) | said
+    before = {**PLAIN, **USUAL.get(group, {}), **said}
     chosen = [*(f"{key}={value}" for key, value in (before | choice).items()), *(() if here else words[:1]), *words[1:]]
     config = _gentle(_shrunk(composed(chosen)), {word.partition("=")[0] for word in words} | set(said))
     config["runs"] = mkdtemp(prefix="sandbox-")
