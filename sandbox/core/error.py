@@ -18,6 +18,11 @@ class ContractError(ConfigError):
     """A member (a task, model, rule, gate, meta-learner) that breaks the contract of its seam."""
 
 
+class UndefinedError(ContractError):
+    """What was asked for doesn't exist in this world, such as the loss of one example where examples are normalised by
+    each other; a meter leaves it out."""
+
+
 class EditError(SandboxError):
     """A malformed edit: wrong path, structure, shape or dtype, or outside the allow-list."""
 

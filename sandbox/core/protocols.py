@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sandbox.core.adjoint import Adjoint as Adjoint  # an author's page: import from here
 from sandbox.core.edit import Edit
+from sandbox.core.finding import Finding
 from sandbox.core.journal import Answer, Question
 from sandbox.core.needs import Grad as Grad
 from sandbox.core.needs import Heard as Heard
@@ -214,6 +215,10 @@ class Engine(Protocol):
 
     def rehearse(self, world: World, state: State) -> None:
         """Every author's method once, before the first step; raises `ContractError` where one breaks its contract."""
+        ...
+
+    def examine(self, world: World, seed: int) -> Sequence[Finding]:
+        """Whether network and tape are what they claim to be, law by law."""
         ...
 
     def draw(self, world: World, state: State, stream: str, *, held_out: bool = False) -> State:

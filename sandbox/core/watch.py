@@ -47,7 +47,8 @@ class Probe(Protocol):
 
 
 class Meter(Protocol):
-    """Reads a probe each `every` reflective steps, and at the first and last; pure."""
+    """Reads a probe each `every` reflective steps, and at the first and last; pure. One that differentiates through a
+    reflective step says `taped: ClassVar[bool] = True`: then the start of a run vouches for the tape."""
 
     @property
     def every(self) -> int: ...

@@ -18,14 +18,19 @@ class _OnPolicyError(Exception):
     """The task collects its data by the policy."""
 
 
-def _hidden(x: Tensor) -> Tensor:
-    """The policy of nobody."""
-    raise _OnPolicyError
+def on_policy(world: World, task: Params, noise: Tensor) -> bool:
+    """Whether the data of one lane depend on what it has learned."""
+    try:
+        world.task.sample(task, _hidden, noise, "train")
+    except _OnPolicyError:
+        return True
+    return False
 
 
-def batches(world: World, task: Params, noise: Tensor) -> Iterator[Params]:
-    """The batch [L, ...] of each inner step of `noise` [k, L, size]; empty where it has to be drawn at its step."""
-    first = _draw(world, task, noise[:1])
+def batches(world: World, task: Params, noise: Tensor, *, ahead: bool) -> Iterator[Params]:
+    """The batch [L, ...] of each inner step of `noise` [k, L, size]; empty where it has to be drawn at its step, as all
+    have unless `ahead`."""
+    first = _draw(world, task, noise[:1]) if ahead else {}
     if not first:
         yield from ({} for _ in noise)
         return
@@ -36,6 +41,11 @@ def batches(world: World, task: Params, noise: Tensor) -> Iterator[Params]:
         some = noise[start : start + few]
         drawn = _draw(world, task, some)
         yield from (_at(drawn, k) for k in range(len(some)))
+
+
+def _hidden(x: Tensor) -> Tensor:
+    """The policy of nobody."""
+    raise _OnPolicyError
 
 
 def _draw(world: World, task: Params, noise: Tensor) -> Params:

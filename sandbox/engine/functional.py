@@ -2,23 +2,25 @@
 
 Only the forward pass is vmapped. Losses of independent lanes are summed and differentiated outside, which is exact
 (the gradient of a sum of independent losses is the stack of their gradients) and faster than vmapping the gradient.
+What can't be vmapped, a host environment, a layer without a batching rule, a network that draws, is lived life by life
+on the same path (`plan_of` finds out).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import vmap
 
 from sandbox.core.adjoint import Adjoint
 from sandbox.core.contract import contract
+from sandbox.core.finding import Finding
 from sandbox.core.protocols import Params, World
 from sandbox.core.state import State
-from sandbox.core.tree import tree_map
+from sandbox.core.tree import Tree, to_lanes, tree_map
 from sandbox.engine.batches import batches
 from sandbox.engine.lane import (
     ROW_BY_ROW,
@@ -28,20 +30,23 @@ from sandbox.engine.lane import (
     name_of,
     noise_block,
     phi_by_lane,
-    reach,
     refuse_unused,
     view,
 )
+from sandbox.engine.network import Body, Hooked, Network, keys
+from sandbox.engine.plan import plan_of
 from sandbox.engine.rehearse import rehearse
-from sandbox.engine.relive import Stretch, relive
+from sandbox.engine.relive import Trees, relive
+from sandbox.engine.rows import one_by_one
+from sandbox.engine.sound import examine
 
-LANES = Lanes(over=vmap)
+LANES = Lanes(over=lambda world: plan_of(world).over, draws=lambda world: plan_of(world).draws)
 BLOCK = 64  # inner steps whose noise is drawn at once
 
 
 @dataclass(frozen=True)
 class Functional:
-    """Lives as pure functions, all lanes side by side."""
+    """Lives as pure functions, all lanes side by side where they can be."""
 
     draw, born, scores, own_losses = LANES.draw, LANES.born, LANES.scores, LANES.own_losses
 
@@ -49,19 +54,24 @@ class Functional:
         rehearse(world, state)
         self.unroll(world, state, 1, "rehearse", None)
 
+    def examine(self, world: World, seed: int) -> Sequence[Finding]:
+        return examine(self, world, seed)
+
     def unroll(
         self, world: World, state: State, steps: int, stream: str, adjoint: Adjoint | None
     ) -> tuple[State, Tensor]:
-        phi, own = phi_by_lane(world, state), list[Tensor]()
-        left = steps
+        phi, own, left = phi_by_lane(world, state), list[Tensor](), steps
+        frozen = to_lanes(state.fixed.get("frozen", {}), world.tasks)
         for noise in _stretches(world, state, stream, steps, adjoint):
-            live = partial(_live, world, state, noise, adjoint, left, left == steps)
+            drawn = keys(world, state, stream, "train", len(noise)) if plan_of(world).draws else None
+            stretch = _Stretch(world, state.task, frozen, noise, drawn, adjoint, left, begins=left == steps)
+            trees = {"phi": phi, "params": state.params, "slots": state.slots, "buffers": state.buffers}
             if adjoint is not None and adjoint.checkpoint:
-                params, slots, losses = relive(live, phi, state.params, state.slots)
+                lived = relive(stretch.live, trees)
             else:
-                params, slots, losses = live(phi, state.params, state.slots, True)
-            state, left = replace(state, params=params, slots=slots, t=state.t + len(noise)), left - len(noise)
-            own.append(losses)
+                lived = stretch.live(trees, True)
+            own.append(lived.pop("own"))
+            state, left = replace(state, **lived, t=state.t + len(noise)), left - len(noise)
         return state, torch.cat(own)
 
 
@@ -73,40 +83,74 @@ def _stretches(world: World, state: State, stream: str, steps: int, adjoint: Adj
         yield noise_block(world, at, stream, "train", min(size, steps - first))
 
 
-def _live(
-    world: World, state: State, noise: Tensor, adjoint: Adjoint | None, left: int, begins: bool, phi: Params,
-    params: Params, slots: Params, taped: bool,
-) -> Stretch:  # fmt: skip
-    """Weights, slots and own losses [k, L] after an inner step for each row of `noise` [k, L, size], with `left` inner
-    steps to go to the end of the horizon, which `begins` here or not; on the tape of `adjoint` if `taped`."""
-    adjoint = adjoint if taped else None
+@dataclass(frozen=True)
+class _Stretch:
+    """Inner steps to live: one for each row of `noise` [k, L, size], and of `keys` [k, L] where the network draws, with
+    `left` inner steps to go to the end of the horizon, which `begins` here or not."""
 
-    def loss(phi: Params, params: Params, slots: Params, task: Params, u: Tensor, batch: Params) -> Tensor:
-        found = batch or world.task.sample(task, partial(world.model.apply, params), u, "train")
-        return world.rule.loss(phi, params, slots, found, reach(world, task))
+    world: World
+    task: Params
+    frozen: Params
+    noise: Tensor
+    keys: Tensor | None
+    adjoint: Adjoint | None
+    left: int
+    begins: bool
 
-    rule, own = name_of(world.rule), list[Tensor]()
-    losses_of, updates = by_static(world, vmap, loss), by_static(world, vmap, world.rule.update)
-    state = replace(state, params=params, slots=slots)
-    for k, (u, batch) in enumerate(zip(noise, batches(world, state.task, noise), strict=True)):
-        if (k or not begins) and cuts(adjoint, left - k):
-            state = replace(state, params=tree_map(Tensor.detach, state.params),
-                            slots=tree_map(Tensor.detach, state.slots))  # fmt: skip
-        with torch.enable_grad():
-            at = view(state.params, adjoint)
-            handed = (phi, at, state.slots, state.task, u, batch)
-            with contract(f"{rule}.loss", "a scalar, from a batch of the task", *handed, advice=ROW_BY_ROW):
-                losses = losses_of(*handed)
-            grads = _gradient(losses.sum(), at, adjoint)
-        handed = (phi, state.params, grads, state.slots)
-        with (
-            torch.set_grad_enabled(adjoint is not None),
-            contract(f"{rule}.update", "weights and slots after one step", *handed, advice=ROW_BY_ROW),
+    def live(self, trees: Trees, taped: bool) -> dict[str, Any]:
+        """Weights, slots, buffers and own losses [k, L] afterwards; on the tape of the adjoint if `taped`."""
+        adjoint, over = self.adjoint if taped else None, plan_of(self.world).over
+        phi, now = trees["phi"], {name: trees[name] for name in ("params", "slots", "buffers")}
+        losses_of, updates = (
+            by_static(self.world, over, self._loss),
+            by_static(self.world, over, self.world.rule.update),
+        )
+        hooked, own = self._hooked(over), list[Tensor]()
+        ahead = over is not one_by_one
+        for k, (u, batch) in enumerate(
+            zip(self.noise, batches(self.world, self.task, self.noise, ahead=ahead), strict=True)
         ):
-            params, slots = updates(*handed)
-        state = replace(state, params=params, slots=slots)
-        own.append(losses.detach() if adjoint is None else losses)
-    return state.params, state.slots, torch.stack(own)
+            if (k or not self.begins) and cuts(adjoint, self.left - k):
+                now = _off_tape(now)
+            body: Body = {"frozen": self.frozen, "buffers": now["buffers"],
+                          "draws": {} if self.keys is None else {"key": self.keys[k]}}  # fmt: skip
+            with torch.enable_grad():
+                at = view(now["params"], adjoint)
+                losses, buffers = self._guarded("loss", "a scalar, from a batch of the task", losses_of)(
+                    phi, at, now["slots"], self.task, u, batch, body)  # fmt: skip
+                with contract(f"{name_of(self.world.rule)}.loss", "a loss with a gradient in every weight"):
+                    grads = hooked(_gradient(losses.sum(), at, adjoint))
+            with torch.set_grad_enabled(adjoint is not None):
+                params, slots = self._guarded("update", "weights and slots after one step", updates)(
+                    phi, now["params"], grads, now["slots"])  # fmt: skip
+            buffers = tree_map(Tensor.detach, buffers) if adjoint is None else buffers
+            now = {"params": params, "slots": slots, "buffers": buffers}
+            own.append(losses.detach() if adjoint is None else losses)
+        return {**now, "own": torch.stack(own)}
+
+    def _loss(self, phi: Params, params: Params, slots: Params, task: Params, u: Tensor, batch: Params,
+              body: Body) -> tuple[Tensor, Params]:  # fmt: skip
+        network = Network(self.world.model, body)
+        found = batch or self.world.task.sample(task, network.acting(params), u, "train")
+        loss = self.world.rule.loss(phi, params, slots, found, network.reach(self.world, task))
+        return loss, network.body["buffers"]
+
+    def _guarded(self, method: str, promise: str, function: Any) -> Any:
+        who = f"{name_of(self.world.rule)}.{method}"
+
+        def call(*handed: Tree) -> Any:
+            with contract(who, promise, *handed, advice=ROW_BY_ROW):
+                return function(*handed)
+
+        return call
+
+    def _hooked(self, over: Any) -> Any:
+        model = self.world.model
+        return over(model.hooked) if isinstance(model, Hooked) and model.hooks else lambda grads: grads
+
+
+def _off_tape(trees: Trees) -> dict[str, Params]:
+    return {name: tree_map(Tensor.detach, tree) for name, tree in trees.items()}
 
 
 def _gradient(loss: Tensor, at: Params, adjoint: Adjoint | None) -> Params:

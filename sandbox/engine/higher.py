@@ -1,46 +1,40 @@
-"""The plain engine: lane after lane in Python through the `higher` library (Grefenstette et al. 2019).
+"""The plain engine: life after life in Python, under the differentiable optimizers of the `higher` library
+(Grefenstette et al. 2019).
 
-It runs what the fast engine cannot: networks that vmap does not know (recurrent ones, those that branch on data) and
-the optimizers of torch.optim. On what both run the two agree to rounding, by different roads. Compiled and scripted
-modules it can't run, nor modules that slice a list of their own submodules (`self.layers[:-1]`), since `higher`
-rebuilds every submodule under a class of its own.
+It runs the optimizers of torch.optim as rules. On what both engines run, the two agree to rounding, by different roads:
+here each life is a graph of its own. Of `higher` only the optimizers are used: its patched modules lose hooks, and
+weights that are read from outside their layer.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim import Optimizer
 
 from sandbox.core.adjoint import Adjoint
 from sandbox.core.contract import contract
 from sandbox.core.error import ConfigError, explain
-from sandbox.core.protocols import Model, Params, Rule, World
+from sandbox.core.finding import Finding
+from sandbox.core.protocols import Params, Rule, World
 from sandbox.core.state import State
-from sandbox.core.tree import Tree, flatten, stack, tree_map
-from sandbox.engine.lane import Lanes, cuts, name_of, noise_block, phi_by_lane, reach, refuse_unused, view
+from sandbox.core.tree import Tree, to_lanes, tree_map
+from sandbox.engine.lane import Lanes, cuts, name_of, noise_block, phi_by_lane, refuse_unused, view
+from sandbox.engine.network import Body, Hooked, Network, keys
+from sandbox.engine.plan import plan_of
 from sandbox.engine.rehearse import rehearse
+from sandbox.engine.rows import one_by_one
+from sandbox.engine.sound import examine
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Python warns of escapes in its docstrings when it first compiles them
     import higher
-
-
-@runtime_checkable
-class HasModule(Protocol):
-    """A model that wraps an `nn.Module`."""
-
-    @property
-    def template(self) -> nn.Module:
-        """Lends its structure and buffers; its weights are never used."""
-        ...
 
 
 @runtime_checkable
@@ -53,28 +47,21 @@ class NeedsOptimizer(Protocol):
         ...
 
 
-def one_by_one(function: Callable[..., Tree]) -> Callable[..., Any]:
-    """A function of one row as a function of all rows: vmap, in plain Python."""
-
-    def over(*trees: Tree) -> Tree:
-        rows = next(leaf.shape[0] for tree in trees for leaf in flatten(tree).values())
-        return stack([function(*(tree_map(lambda leaf, r=r: leaf[r], tree) for tree in trees)) for r in range(rows)])
-
-    return over
-
-
-LANES = Lanes(over=one_by_one)
+LANES = Lanes(over=lambda world: one_by_one, draws=lambda world: plan_of(world).draws)
 
 
 @dataclass(frozen=True)
 class Higher:
-    """Lives as patched modules under differentiable optimizers, one lane at a time."""
+    """Lives under differentiable optimizers, one life at a time."""
 
     draw, born, scores, own_losses = LANES.draw, LANES.born, LANES.scores, LANES.own_losses
 
     def rehearse(self, world: World, state: State) -> None:
         rehearse(world, state)
         self.unroll(world, state, 1, "rehearse", None)
+
+    def examine(self, world: World, seed: int) -> Sequence[Finding]:
+        return examine(self, world, seed)
 
     def unroll(
         self, world: World, state: State, steps: int, stream: str, adjoint: Adjoint | None
@@ -87,57 +74,72 @@ class Higher:
         if adjoint is not None and (adjoint.checkpoint or (ages and adjoint.truncate)):
             raise ConfigError(explain(expected="a full or first-order adjoint", got=f"{adjoint}",
                                       do="Set engine=functional: `higher` keeps every step."))  # fmt: skip
+        drawn = {"key": keys(world, state, stream, "train", steps).T} if plan_of(world).draws else {}
+        body: Body = {"frozen": to_lanes(state.fixed.get("frozen", {}), world.tasks), "buffers": state.buffers,
+                      "draws": drawn}  # fmt: skip
         noise = noise_block(world, state, stream, "train", steps).transpose(0, 1)
-        lived = one_by_one(partial(_live, world, _module(world.model), adjoint))(
-            phi_by_lane(world, state), state.params, state.slots, state.task, noise
+        lived = one_by_one(partial(_live, world, adjoint))(
+            phi_by_lane(world, state), state.params, state.slots, state.task, noise, body
         )
         slots = {"age": state.slots["age"] + steps} if ages else lived["slots"]
-        return replace(state, params=lived["params"], slots=slots, t=state.t + steps), lived["own"].T
+        after = replace(state, params=lived["params"], slots=slots, buffers=lived["buffers"], t=state.t + steps)
+        return after, lived["own"].T
 
 
-def _live(world: World, module: nn.Module, adjoint: Adjoint | None,
-          phi: Params, params: Params, slots: Params, task: Params, noise: Tensor) -> Tree:  # fmt: skip
-    """One lane, an inner step for each row of `noise` [K, size]."""
-    names = [name for name, _ in module.named_parameters()]
-    optimizer, settings = _optimizer(world.rule, module, phi, slots)
-    patched = higher.innerloop_ctx(module, optimizer, override=settings, track_higher_grads=adjoint is not None)
+def _live(world: World, adjoint: Adjoint | None, phi: Params, params: Params, slots: Params, task: Params,
+          noise: Tensor, body: Body) -> Tree:  # fmt: skip
+    """One lane, an inner step for each row of `noise` [K, size]; in `body` are the keys [K] of what it draws."""
+    names, stand = list(params), [nn.Parameter(weight.detach().clone()) for weight in params.values()]
+    optimizer, settings = _optimizer(world.rule, names, stand, phi, slots)
+    stepper = higher.get_diff_optim(optimizer, stand, override=settings, track_higher_grads=adjoint is not None)
     own: list[Tensor] = []
-    rule, steps = name_of(world.rule), len(noise)
+    rule, steps, hooked = name_of(world.rule), len(noise), isinstance(world.model, Hooked) and world.model.hooks
 
-    def gradient(found: list[Tensor]) -> list[Tensor]:
+    def gradient(found: Sequence[Tensor]) -> list[Tensor]:
         refuse_unused(names, found)
-        return [grad.detach() for grad in found] if adjoint is not None and adjoint.first_order else found
+        grads = dict(zip(names, found, strict=True))
+        grads = world.model.hooked(grads) if hooked else grads  # type: ignore[attr-defined]
+        return [grad.detach() if adjoint is not None and adjoint.first_order else grad for grad in grads.values()]
 
-    with patched as (network, stepper):
-
-        def predict(weights: Params, x: Tensor) -> Tensor:
-            with sdpa_kernel(SDPBackend.MATH):  # the fused attention kernels have no second derivative
-                return network(x, params=[weights[name] for name in names])
-
-        for k, u in enumerate(noise):
-            if k and cuts(adjoint, steps - k):
-                params, slots = (tree_map(Tensor.detach, tree) for tree in (params, slots))
-                stepper.param_groups[0]["slots"] = slots
-            with torch.enable_grad(), contract(f"{rule}.loss", "a scalar, from a batch of the task", slots, task, u):
-                at = view({name: params[name] for name in names}, adjoint)
-                batch = world.task.sample(task, partial(predict, at), u, "train")
-                loss = world.rule.loss(phi, at, slots, batch, replace(reach(world, task), predict=predict))
-            with torch.set_grad_enabled(adjoint is not None):
-                moved = stepper.step(loss, params=at.values(), grad_callback=gradient)
-                params, slots = dict(zip(names, moved, strict=True)), stepper.param_groups[0]["slots"]
-            own.append(loss)
-    lived: Tree = {"params": params, "slots": slots, "own": torch.stack(own)}
+    buffers = body["buffers"]
+    for k, u in enumerate(noise):
+        if k and cuts(adjoint, steps - k):
+            params, slots, buffers = (tree_map(Tensor.detach, tree) for tree in (params, slots, buffers))
+            stepper.param_groups[0]["slots"] = slots
+        network = Network(world.model, {"frozen": body["frozen"], "buffers": buffers,
+                                        "draws": {name: key[k] for name, key in body["draws"].items()}})  # fmt: skip
+        with torch.enable_grad(), contract(f"{rule}.loss", "a scalar, from a batch of the task", slots, task, u):
+            at = view(params, adjoint)
+            batch = world.task.sample(task, network.acting(at), u, "train")
+            loss = world.rule.loss(phi, at, slots, batch, network.reach(world, task))
+        with torch.set_grad_enabled(adjoint is not None), contract(f"{rule}.update", "a step down its loss", task, u):
+            moved = stepper.step(loss, params=at.values(), grad_callback=gradient)
+        params, slots = dict(zip(names, moved, strict=True)), stepper.param_groups[0]["slots"]
+        buffers = network.body["buffers"]
+        own.append(loss)
+    lived: Tree = {"params": params, "slots": slots, "buffers": buffers, "own": torch.stack(own)}
     return tree_map(Tensor.detach, lived) if adjoint is None else lived
 
 
-def _module(model: Model) -> nn.Module:
-    if isinstance(model, HasModule):
-        return model.template
-    raise ConfigError(explain(expected="a model that wraps an nn.Module in `template`", got=type(model).__name__,
-                              do="Name a network at model._target_, or set engine=functional."))  # fmt: skip
-
-
 # ---- optimizers -----------------------------------------------------------------------------------------------------
+
+
+class TorchAdam(higher.optim.DifferentiableOptimizer):
+    """Adam as torch.optim has it (Kingma & Ba 2015, algorithm 1): eps is added after the bias correction, where
+    `higher` adds it before. Finite, also in its derivative, where every gradient has been exactly 0."""
+
+    def _update(self, grouped_grads: Sequence[Sequence[Tensor]], **kwargs: Any) -> None:
+        (group,), (grads,) = self.param_groups, grouped_grads
+        beta1, beta2 = group["betas"]
+        for number, grad in enumerate(grads):
+            memory, weight = self.state[0][number], group["params"][number]
+            age = memory["age"] = memory.get("age", 0) + 1
+            mean = memory["mean"] = beta1 * memory.get("mean", 0) + (1 - beta1) * grad
+            square = memory["square"] = beta2 * memory.get("square", 0) + (1 - beta2) * grad * grad
+            still = square == 0
+            root = torch.where(still, 0, torch.where(still, 1, square).sqrt())  # the slope of sqrt at 0 is infinite
+            step = mean / (1 - beta1**age) / (root / (1 - beta2**age) ** 0.5 + group["eps"])
+            group["params"][number] = weight - group["lr"] * step
 
 
 class RuleOptimizer(Optimizer):
@@ -157,15 +159,17 @@ class DifferentiableRule(higher.optim.DifferentiableOptimizer):
 
 
 SUPPORTED: tuple[type[Optimizer], ...] = tuple(higher.optim._opt_mapping)  # pyright: ignore[reportAssignmentType]
+higher.register_optim(torch.optim.Adam, TorchAdam)  # pyright: ignore[reportArgumentType]
 higher.register_optim(RuleOptimizer, DifferentiableRule)  # pyright: ignore[reportArgumentType]
 
 
-def _optimizer(rule: Rule, module: nn.Module, phi: Params, slots: Params) -> tuple[Optimizer, dict[str, list[Any]]]:
-    """The optimizer and what overrides its settings, on the tape."""
+def _optimizer(rule: Rule, names: Sequence[str], weights: Sequence[Tensor], phi: Params,
+               slots: Params) -> tuple[Optimizer, dict[str, list[Any]]]:  # fmt: skip
+    """The optimizer of these weights, and what overrides its settings, on the tape."""
     if not isinstance(rule, NeedsOptimizer):
-        given = {"rule": rule, "phi": phi, "slots": slots, "names": [name for name, _ in module.named_parameters()]}
-        return RuleOptimizer(module.parameters(), {}), {name: [value] for name, value in given.items()}
-    optimizer = rule.torch_optimizer(module.parameters())
+        given = {"rule": rule, "phi": phi, "slots": slots, "names": names}
+        return RuleOptimizer(weights, {}), {name: [value] for name, value in given.items()}
+    optimizer = rule.torch_optimizer(weights)
     known = {each.__name__: each for each in SUPPORTED}
     if type(optimizer) not in known.values():
         raise ConfigError(explain(expected="an optimizer that `higher` can differentiate", got=type(optimizer).__name__,

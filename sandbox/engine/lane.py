@@ -2,45 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import vmap
 
 from sandbox.core.adjoint import Adjoint
 from sandbox.core.contract import contract
 from sandbox.core.edit import covers
-from sandbox.core.error import ConfigError, did_you_mean, explain
-from sandbox.core.protocols import Batch, KnowsHuman, Objective, Params, Reach, Split, Static, Tempered, World
+from sandbox.core.error import ConfigError, ContractError, UndefinedError, did_you_mean, explain
+from sandbox.core.protocols import Batch, KnowsHuman, Objective, Params, Split, Static, Tempered, World
 from sandbox.core.random import block
 from sandbox.core.state import State
 from sandbox.core.tree import to_lanes, tree_map
+from sandbox.engine.network import Body, Network, bodies
+from sandbox.engine.rows import Over, joined
 from sandbox.measure.temperature import fit_temperature
 
-Over = Callable[[Callable[..., Any]], Callable[..., Any]]
 ROW_BY_ROW = "set engine=higher, which goes life by life"
 
 
 @dataclass(frozen=True)
 class Lanes:
-    """The part of an engine that is not its unroll. `over` makes a function of one row a function of all rows; only
-    what calls the model goes through it."""
+    """The part of an engine that is not its unroll. `over` makes a function of one row a function of all rows of a
+    world; `draws` says whether its network draws random numbers."""
 
-    over: Over
+    over: Callable[[World], Over]
+    draws: Callable[[World], bool]
 
     def draw(self, world: World, state: State, stream: str, *, held_out: bool = False) -> State:
         noise = noise_for(world, state, stream, "draw")
         with contract(f"{name_of(world.task)}.draw", "one task {name: tensor} from noise [size]", noise):
-            return replace(state, task=vmap(lambda u: world.task.draw(u, held_out=held_out))(noise))
+            return replace(state, task=self.over(world)(lambda u: dict(world.task.draw(u, held_out=held_out)))(noise))
 
     def born(self, world: World, state: State) -> State:
         params = to_lanes(state.init, world.tasks)
         with contract(f"{name_of(world.rule)}.slots", "memory {name: tensor} for these weights", params):
-            return replace(state, params=params, slots=vmap(world.rule.slots)(params))
+            slots = self.over(world)(world.rule.slots)(params)
+        return replace(state, params=params, slots=slots, buffers=to_lanes(state.fixed["buffers"], world.tasks)
+                       if state.fixed else {})  # fmt: skip
 
     def scores(self, world: World, state: State, split: Split, stream: str, objective: Objective = "process") -> Tensor:
         if objective == "calibrated":
@@ -50,20 +52,26 @@ class Lanes:
             if not isinstance(world.task, KnowsHuman):
                 raise _unknown(world, objective)
             score = world.task.human
-        return vmap(score)(state.task, *self._predict(world, state, split, stream))
+        return self.over(world)(score)(state.task, *self._predict(world, state, split, stream))
 
     def own_losses(self, world: World, state: State, split: Split, stream: str) -> Tensor:
-        def examples(phi: Params, params: Params, slots: Params, task: Params, u: Tensor) -> Tensor:
+        over = self.over(world)
+
+        def examples(phi: Params, params: Params, slots: Params, task: Params, u: Tensor, body: Body) -> Tensor:
             def alone(example: Params) -> Tensor:
                 single = {name: value[None] for name, value in example.items()}
-                return world.rule.loss(phi, params, slots, single, reach(world, task))
+                network = Network(world.model, body)
+                return world.rule.loss(phi, params, slots, single, network.reach(world, task))
 
-            return self.over(alone)(dict(world.task.sample(task, partial(world.model.apply, params), u, split)))
+            return over(alone)(dict(world.task.sample(task, Network(world.model, body).acting(params), u, split)))
 
         noise, phi = noise_for(world, state, stream, split), phi_by_lane(world, state)
-        handed = (phi, state.params, state.slots, state.task, noise)
-        with contract(f"{name_of(world.rule)}.loss", "a scalar for one example [1, …]", *handed, advice=ROW_BY_ROW):
-            return by_static(world, self.over, examples)(*handed)
+        handed = (phi, state.params, state.slots, state.task, noise, self._bodies(world, state, split, stream))
+        try:
+            with contract(f"{name_of(world.rule)}.loss", "a scalar for one example [1, …]", *handed, advice=ROW_BY_ROW):
+                return by_static(world, over, examples)(*handed)
+        except ContractError as error:
+            raise UndefinedError(str(error)) from error
 
     def _calibrated(self, world: World, state: State, split: Split, stream: str) -> Tensor:
         """P at one temperature a lane, fitted on given labels of the practice and gate data together."""
@@ -74,31 +82,37 @@ class Lanes:
         def tempered(drawn: Params, prediction: Tensor, batch: Batch, temperature: Tensor) -> Tensor:
             return world.task.objective(drawn, task.temper(prediction, temperature.to(prediction.dtype)), batch)
 
+        over = self.over(world)
         with torch.no_grad():
             given = [self._predict(world, state, "practice", stream), self._predict(world, state, "gate", stream)]
 
             def loss(temperature: Tensor) -> Tensor:
-                found = [vmap(tempered)(state.task, *seen, temperature) for seen in given]
+                found = [over(tempered)(state.task, *seen, temperature) for seen in given]
                 return torch.cat(found, dim=1).double().mean(dim=1)
 
             temperature = fit_temperature(loss, given[0][0].shape[0], device=world.device)
         seen = (
             given[1] if split == "gate" and not torch.is_grad_enabled() else self._predict(world, state, split, stream)
         )
-        return vmap(tempered)(state.task, *seen, temperature)
+        return over(tempered)(state.task, *seen, temperature)
 
     def _predict(self, world: World, state: State, split: Split, stream: str) -> tuple[Tensor, Batch]:
-        """Predictions [L, n, outputs] on the batch of each lane."""
+        """Predictions [L, n, …, outputs] on the batch of each lane; what the network changes in itself is forgotten."""
 
-        def one(params: Params, task: Params, u: Tensor) -> dict[str, Any]:
-            batch = world.task.sample(task, partial(world.model.apply, params), u, split)
-            return {"prediction": world.model.apply(params, batch["x"]), "batch": dict(batch)}
+        def one(params: Params, task: Params, u: Tensor, body: Body) -> dict[str, Any]:
+            network = Network(world.model, body)
+            batch = world.task.sample(task, network.acting(params), u, split)
+            return {"prediction": network.predict(params, batch["x"]), "batch": dict(batch)}
 
-        handed = (state.params, state.task, noise_for(world, state, stream, split))
+        handed = (state.params, state.task, noise_for(world, state, stream, split),
+                  self._bodies(world, state, split, stream))  # fmt: skip
         promise = f"a prediction for the batch of the split '{split}'"
         with contract(f"{name_of(world.model)}.apply", promise, *handed, advice=ROW_BY_ROW):
-            seen = self.over(one)(*handed)
+            seen = self.over(world)(one)(*handed)
         return seen["prediction"], seen["batch"]
+
+    def _bodies(self, world: World, state: State, split: str, stream: str) -> Body:
+        return bodies(world, state, stream, split, draws=self.draws(world))
 
 
 def noise_for(world: World, state: State, stream: str, name: str) -> Tensor:
@@ -119,11 +133,6 @@ def phi_by_lane(world: World, state: State) -> Params:
     """phi with one row a lane."""
     return {name: leaf if covers(world.per_lane, f"rule/{name}") else to_lanes(leaf, world.tasks)
             for name, leaf in state.rule.items()}  # fmt: skip
-
-
-def reach(world: World, task: Params) -> Reach:
-    """What a rule can reach in this task."""
-    return Reach(world.model.apply, lambda prediction, batch: world.task.objective(task, prediction, batch))
 
 
 def view(params: Mapping[str, Tensor], adjoint: Adjoint | None) -> Params:
@@ -161,16 +170,9 @@ def by_static(world: World, over: Over, function: Callable[..., Any]) -> Callabl
             rest = [tree_map(lambda leaf, at=at: leaf[at], tree) for tree in trees]
             found.append(over(lambda phi, *rest, shared=shared: function({**phi, **shared}, *rest))(mine, *rest))
         order = torch.tensor([lane for members in groups.values() for lane in members]).argsort()
-        return _in_order(found, order.to(world.device))
+        return joined(found, order.to(world.device))
 
     return run
-
-
-def _in_order(parts: Sequence[Any], order: Tensor) -> Any:
-    """Tensors, trees of them or tuples of trees, put together and brought into order along the first axis."""
-    if isinstance(parts[0], tuple):
-        return tuple(_in_order(each, order) for each in zip(*parts, strict=True))
-    return tree_map(lambda *leaves: torch.cat(leaves)[order], *parts)
 
 
 def refuse_unused(names: Iterable[str], grads: Iterable[Tensor | None]) -> None:

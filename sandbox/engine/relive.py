@@ -7,34 +7,29 @@ of the whole tape. This takes less than half of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sandbox.core.tree import Params, flatten, refill
+from sandbox.core.tree import Params, Tree, flatten, refill
 
-Stretch = tuple[Params, Params, Tensor]  # weights and slots afterwards, and own losses [k, L]
-Live = Callable[[Params, Params, Params, bool], Stretch]  # from phi, weights and slots, on the tape or not
+Trees = Mapping[str, Params]  # phi and what a stretch of life goes on from, by name
+Live = Callable[[Trees, bool], dict[str, Tree]]  # where that leads, on the tape or not
 
 
-def relive(live: Live, phi: Params, params: Params, slots: Params) -> Stretch:
+def relive(live: Live, trees: Trees) -> dict[str, Any]:
     """What `live` gives off the tape, with the derivative of what it gives on the tape. It has no second derivative:
     where a level above differentiates too, `widest` drops the checkpoints."""
-    given = flatten({"phi": phi, "params": params, "slots": slots})
-    like: list[Any] = []
+    given, like = flatten(trees), list[Any]()
 
     def run(leaves: dict[str, Tensor], taped: bool) -> dict[str, Tensor]:
-        phi, params, slots = (refill(tree, leaves, name) for name, tree in trees.items())
-        found = live(phi, params, slots, taped)
-        like[:] = [dict(zip(("params", "slots", "own"), found, strict=True))]
+        like[:] = [live(refill(trees, leaves), taped)]
         return flatten(like[0])
 
-    trees = {"phi": phi, "params": params, "slots": slots}
     ends = _Relive.apply(run, tuple(given), *given.values())
-    back = refill(like[0], dict(zip(flatten(like[0]), ends, strict=True)))
-    return back["params"], back["slots"], back["own"]
+    return refill(like[0], dict(zip(flatten(like[0]), ends, strict=True)))
 
 
 class _Relive(torch.autograd.Function):

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import replace
 
 import torch
 
 from sandbox.core.edit import absolute, covers
-from sandbox.core.error import ConfigError, explain
+from sandbox.core.error import ConfigError, ContractError, explain
+from sandbox.core.finding import Finding
 from sandbox.core.needs import Needs
 from sandbox.core.protocols import Level, World
+from sandbox.core.watch import Meter
 
 
 def agreed(levels: tuple[Level, ...]) -> None:
@@ -47,6 +49,17 @@ def placed(world: World, n: int, level: Level) -> Level:
     _lasts(world, n, level, needs)
     object.__setattr__(level, "needs", needs)
     return level
+
+
+def sound(findings: Iterable[Finding], levels: Sequence[Level], meters: Sequence[Meter]) -> None:
+    """Raises `ContractError` for the first fault that matters here: one of the tape where a level or a meter
+    differentiates through a life, or where there are no levels, and so no telling who will."""
+    editors = [type(level.meta_learner).__name__ for level in levels if level.needs.grads]
+    takers = [*editors, *(type(meter).__name__ for meter in meters if getattr(meter, "taped", False))]
+    for finding in findings:
+        if finding.fault and (not finding.tape or takers or not levels):
+            who = f" (which {', '.join(takers)} need)" if finding.tape and takers else ""
+            raise ContractError(explain(expected=f"{finding.law}{who}", got=finding.fault, do=finding.do))
 
 
 def runnable(world: World) -> None:

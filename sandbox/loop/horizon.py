@@ -10,14 +10,14 @@ from torch import Tensor
 from torch.func import vmap
 
 from sandbox.core.adjoint import Adjoint
-from sandbox.core.contract import tensors
+from sandbox.core.birth import phi_of
 from sandbox.core.edit import covers
 from sandbox.core.error import ContractError, explain
 from sandbox.core.protocols import Engine, Remembers, World
 from sandbox.core.record import Record, Standing
 from sandbox.core.score import Score
 from sandbox.core.state import State
-from sandbox.core.tree import Params, stack, to_rows, tree_map
+from sandbox.core.tree import to_rows
 from sandbox.loop.lived import Lived, LoopView, Mode, Wanted
 from sandbox.loop.turn import asked_rows
 
@@ -62,16 +62,6 @@ def memories(loop: LoopView, state: State, most: int) -> State:
             born[str(n)] = {name: leaf.repeat_interleave(each, dim=0).to(loop.world.device)
                             for name, leaf in fresh.items()}  # fmt: skip
     return replace(state, memory=born)
-
-
-def phi_of(world: World, init: Params, seeds: int) -> Params:
-    """phi at birth: a row a seed, or a row a lane where `World.per_lane` says so."""
-    each = [world.rule.init({name: leaf[s].detach() for name, leaf in init.items()}) for s in range(seeds)]
-    tensors(f"{type(world.rule).__name__}.init", each[0])
-    by_seed = stack(each)
-    by_seed = tree_map(lambda leaf: leaf.to(world.device), by_seed)
-    return {name: leaf.repeat_interleave(world.tasks, dim=0) if covers(world.per_lane, f"rule/{name}") else leaf
-            for name, leaf in by_seed.items()}  # fmt: skip
 
 
 def reborn(loop: LoopView, n: int, state: State) -> State:

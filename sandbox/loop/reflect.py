@@ -9,20 +9,21 @@ import torch
 from torch import Tensor
 
 from sandbox.core.adjoint import Adjoint
+from sandbox.core.birth import newborn
 from sandbox.core.contract import tensors
 from sandbox.core.edit import covers, expand
 from sandbox.core.journal import Journal, Notebook
 from sandbox.core.protocols import Engine, Level, Remembers, World
 from sandbox.core.random import untouched
 from sandbox.core.record import Record, Standing
-from sandbox.core.state import State, leaves, map_state
+from sandbox.core.state import State, leaves
 from sandbox.core.tree import stack, to_rows, tree_map
 from sandbox.core.watch import Meter
 from sandbox.loop.ask import ask, tell
-from sandbox.loop.check import agreed, placed, runnable
+from sandbox.loop.check import agreed, placed, runnable, sound
 from sandbox.loop.consult import consult
 from sandbox.loop.describe import describe, due, fingerprinted
-from sandbox.loop.horizon import live, memories, phi_of
+from sandbox.loop.horizon import live, memories
 from sandbox.loop.judge import attempt, commit, gates_of, judge
 from sandbox.loop.lived import Lived, Mode, Wanted
 from sandbox.loop.observe import observe, roll_back
@@ -34,7 +35,8 @@ from sandbox.loop.vary import vary
 @dataclass(frozen=True)
 class Loop:
     """`levels[0]` is level 1, the editor of the rule. `journal` holds what levels were told by sources outside the
-    state. A loop that is `probing` (a run after so many steps of its top level) reads it and asks nobody."""
+    state. A loop that is `probing` (a run after so many steps of its top level) reads it and asks nobody. `check`: its
+    start examines whether network and tape are what they claim to be."""
 
     world: World
     engine: Engine
@@ -42,6 +44,7 @@ class Loop:
     meters: tuple[Meter, ...] = ()
     journal: Journal = field(default_factory=Notebook)
     probing: int | None = None
+    check: bool = True
 
     def __post_init__(self) -> None:
         runnable(self.world)
@@ -52,13 +55,11 @@ class Loop:
     def start(self, seeds: Sequence[int]) -> Standing:
         """Before any learning: fresh weights, phi, psi and memories. Every author's method has been tried once."""
         world, count = self.world, len(seeds)
-        init = stack([world.model.init(seed) for seed in seeds])
-        state = State(
-            init, {}, {}, phi_of(world, init, count), {}, {}, {}, torch.tensor(list(seeds), dtype=torch.int64)
-        )
-        state = replace(map_state(lambda leaf: leaf.to(world.device), state), seed=state.seed)
+        state = newborn(world, seeds)
         state = self.engine.born(world, self.engine.draw(world, state, "life"))
         self.engine.rehearse(world, state)
+        if self.check:
+            sound(self.engine.examine(world, seeds[0]), self.levels, self.meters)
         for n in range(1, len(self.levels) + 1):
             state = self._join(n, state)
         state = memories(self, state, len(self.levels))

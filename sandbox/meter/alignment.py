@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from sandbox.core.error import UndefinedError
 from sandbox.core.tree import by_seed
 from sandbox.core.watch import Probe, Reading
 from sandbox.measure.agreement import cosine, rank_correlation
@@ -34,7 +35,10 @@ class Alignment:
         params = {name: leaf.detach().requires_grad_() for name, leaf in state.params.items()}
         state = replace(state, params=params)
         with torch.enable_grad():
-            own = engine.own_losses(world, state, "practice", "probe")
+            try:
+                own = engine.own_losses(world, state, "practice", "probe")
+            except UndefinedError:
+                return {}
             process = engine.scores(world, state, "practice", "probe")
             pulls = [torch.autograd.grad(score.mean(dim=1).sum(), list(params.values())) for score in (own, process)]
         lanes = own.shape[0]

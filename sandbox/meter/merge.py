@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import nan
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -31,6 +32,8 @@ class Merge:
     system by differences (`measure.reading.read`). A number in psi that the step sets to a constant, as `reflective`
     does with its count of refusals after an edit that is taken, counts as one that erases itself, K = -1.
     """
+
+    taped: ClassVar[bool] = True  # it differentiates through a step
 
     every: int = 30
     probes: int = 6

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -32,6 +33,8 @@ class Separability:
     dilute it (0 where they reach none). MI and IOG need the whole Jacobian and are read where outer and inner together
     have at most `largest` numbers. NaN for a seed whose derivatives are not finite, or whose course leaves all bounds.
     """
+
+    taped: ClassVar[bool] = True  # it differentiates through a step
 
     every: int = 30
     cut: int = 10

@@ -1,53 +1,163 @@
-"""Any `nn.Module` as a pure function of its weights."""
+"""Any `nn.Module` as a pure function of what it holds: trained weights, frozen ones and buffers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.parameter import is_lazy
 
 from sandbox.core.error import ConfigError, explain
 from sandbox.core.protocols import Params
+from sandbox.core.random import untouched
+
+SLASH = "∕"  # U+2215 stands for "/" in the name of a weight: paths of the state are told apart by "/"
 
 
 @dataclass(frozen=True)
 class Module:
-    """`make` builds a fresh module with torch's global generator; its parameters are the weights, its buffers
-    constants. Raises `ConfigError` for a module that is no pure function of them: one that updates running statistics,
-    or draws from the global generator as it runs (dropout)."""
+    """`make` builds a fresh module, whatever generator of torch, NumPy or Python it draws from.
+
+    Parameters are the weights; those with `requires_grad=False` stay as they are. Buffers begin with each life. Hooks
+    on modules act as in torch, and hooks on a parameter on its gradient. The mode that `make` leaves it in, `train()`
+    or `eval()`, is the mode that it is lived and scored in. Raises `ConfigError` for a module that can't be a function
+    of what it holds: a scripted one, or one whose weights don't exist before they are used.
+    """
 
     make: Callable[[], nn.Module]
     template: nn.Module = field(init=False, repr=False, compare=False)  # its code runs; its weights are never used
+    trained: dict[str, str] = field(init=False, repr=False, compare=False)  # name in the state: name in the module
+    still: dict[str, str] = field(init=False, repr=False, compare=False)
+    moving: dict[str, str] = field(init=False, repr=False, compare=False)
+    recurrent: bool = field(init=False, repr=False, compare=False)
+    hooks: bool = field(init=False, repr=False, compare=False)  # whether a parameter has one on its gradient
 
     def __post_init__(self) -> None:
-        module = self._fresh(0)
-        running = [name for name, part in module.named_modules() if getattr(part, "track_running_stats", False)]
-        if running:
-            raise ConfigError(explain(expected="a module without running statistics", got=f"{running}",
-                                      do="Build its normalisation with track_running_stats=False."))  # fmt: skip
-        drawn = [name for name, part in module.named_modules() if _drops(part)]
-        if drawn:
-            raise ConfigError(explain(expected="a module that draws nothing as it runs", got=f"dropout in {drawn}",
-                                      do="Set its dropout to 0: all random numbers are drawn beforehand."))  # fmt: skip
-        object.__setattr__(self, "template", module)
+        module = self.built(0)
+        _refuse(module)
+        parameters, buffers = dict(module.named_parameters()), dict(module.named_buffers())
+        found = {
+            "template": _Whole(module),
+            "trained": _named(name for name, one in parameters.items() if one.requires_grad),
+            "still": _named(name for name, one in parameters.items() if not one.requires_grad),
+            "moving": _named(buffers),
+            "hooks": any(one._backward_hooks for one in parameters.values()),
+            "recurrent": any(isinstance(part, nn.RNNBase) for part in module.modules()),
+        }
+        if not found["trained"]:
+            raise ConfigError(explain(expected="a network with weights to train", got=_kind(module),
+                                      do="Hold modules in nn.ModuleList, or thaw a weight."))  # fmt: skip
+        for name, value in found.items():
+            object.__setattr__(self, name, value)
 
     def init(self, rng: int) -> Params:
-        return {name: weight.detach().clone() for name, weight in self._fresh(rng).named_parameters()}
+        return self._held(rng, self.trained)
+
+    def frozen(self, rng: int) -> Params:
+        return self._held(rng, self.still)
+
+    def buffers(self, rng: int) -> Params:
+        return self._held(rng, self.moving)
 
     def apply(self, params: Params, x: Tensor) -> Tensor:
-        with sdpa_kernel(SDPBackend.MATH):  # the fused kernels have no second derivative
-            return functional_call(self.template, params, (x,))
+        """Predictions of a network that holds nothing but its weights."""
+        return self.call(params, {}, {}, x)[0]
 
-    def _fresh(self, rng: int) -> nn.Module:
-        with torch.random.fork_rng(devices=[]):
+    def call(self, params: Params, frozen: Params, buffers: Params, x: Tensor) -> tuple[Tensor, Params]:
+        held = {self.trained[name]: weight for name, weight in params.items()}
+        held |= {self.still[name]: weight for name, weight in frozen.items()}
+        held |= {self.moving[name]: buffer.clone() for name, buffer in buffers.items()}  # it may write in place
+        with _twice_differentiable(recurrent=self.recurrent):
+            prediction, after = functional_call(self.template, {f"net.{name}": one for name, one in held.items()},
+                                                (x.clone(),))  # fmt: skip
+        return prediction, {name: after[self.moving[name]] for name in buffers}
+
+    def hooked(self, grads: Params) -> Params:
+        """The gradients of one lane after the hooks that the class has put on its parameters."""
+        parameters = dict(self.template.get_submodule("net").named_parameters())
+        found = dict(grads)
+        for name in grads:
+            for hook in (parameters[self.trained[name]]._backward_hooks or {}).values():
+                changed = hook(found[name])
+                found[name] = found[name] if changed is None else changed
+        return found
+
+    def built(self, rng: int) -> nn.Module:
+        """The module that `make` builds under the seed `rng`."""
+        with untouched():
             torch.manual_seed(rng)
+            np.random.seed(rng % (1 << 32))
+            random.seed(rng)
             return self.make()
 
+    def _held(self, rng: int, names: dict[str, str]) -> Params:
+        if not names:
+            return {}
+        module = self.built(rng)
+        held: dict[str, Tensor] = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+        return {name: held[inside].detach().clone() for name, inside in names.items()}
 
-def _drops(part: nn.Module) -> bool:
-    rate = part.p if isinstance(part, nn.modules.dropout._DropoutNd) else getattr(part, "dropout", 0)
-    return isinstance(rate, float) and rate > 0
+
+class _Whole(nn.Module):
+    """A module that also tells its buffers after a call, wherever the call has put them."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        return self.net(x), dict(self.net.named_buffers())
+
+
+def _named(names: Any) -> dict[str, str]:
+    return {name.replace("/", SLASH): name for name in names}
+
+
+def _kind(module: nn.Module) -> str:
+    return type(module).__name__
+
+
+def _refuse(module: nn.Module) -> None:
+    """Raises `ConfigError` for a module that is no function of what it holds, as far as it can be told by looking."""
+    for name, problem, do in _problems(module):
+        raise ConfigError(explain(expected="a module that is a function of what it holds", got=f"{problem} at '{name}'",
+                                  do=do))  # fmt: skip
+
+
+def _problems(module: nn.Module) -> Iterator[tuple[str, str, str]]:
+    for name, part in module.named_modules():
+        if isinstance(part, torch.jit.ScriptModule):
+            yield name or "itself", "a scripted module", "Hand over the class that it was scripted from."
+        if _kind(part) == "OptimizedModule":
+            yield name or "itself", "a compiled module", "Its gradients have no derivative: leave out compile."
+    for name, weight in module.named_parameters():
+        if is_lazy(weight):
+            yield name, "a lazy layer without weights", "Say its input size: nn.Linear(8, 4), not nn.LazyLinear(4)."
+        if weight._post_accumulate_grad_hooks:
+            yield name, "a hook on an accumulated gradient", "Nothing accumulates here: use weight.register_hook."
+        if weight.is_sparse or weight.dtype.is_complex:
+            yield name, f"a {'sparse' if weight.is_sparse else 'complex'} weight", "Hold it as dense real numbers."
+
+
+@contextmanager
+def _twice_differentiable(*, recurrent: bool) -> Generator[None]:
+    """Kernels that have a second derivative: fused attention and fused recurrent layers have none."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            if not recurrent:
+                yield
+                return
+            with torch.backends.mkldnn.flags(enabled=False), torch.backends.cudnn.flags(enabled=False):
+                yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
