@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import FrozenInstanceError, dataclass, fields, is_dataclass, replace
 from functools import partial
-from importlib.util import find_spec
 from math import isclose
 from typing import Any
 
@@ -17,12 +16,14 @@ from sandbox.compose import SEVERAL, SINGLE
 from sandbox.config import build
 from sandbox.core.edit import covers
 from sandbox.core.error import ConfigError, ContractError, explain
+from sandbox.core.finding import Finding
 from sandbox.core.protocols import World
 from sandbox.core.random import uniform, untouched
 from sandbox.core.state import State
+from sandbox.engine.sound import examine
 from sandbox.experiment import perform, replay
 from sandbox.identity import seeds_of, trusted
-from sandbox.reached import rule_reached, task_reached, weights_reached
+from sandbox.reached import rule_reached, task_reached
 from sandbox.stage import Stage
 from sandbox.trust import target
 from sandbox.watched import watched
@@ -235,17 +236,20 @@ def reached(stage: Stage) -> None:
     """Every number is reached by gradient, and the tape agrees with finite differences."""
     loop = stage.loop()
     state = loop.start(seeds_of(stage.config)[:1]).state
-    {"rule": rule_reached, "model": weights_reached, "task": task_reached}[stage.group](loop.world, state)
+    {"rule": rule_reached, "task": task_reached}[stage.group](loop.world, state)
 
 
 def sound(stage: Stage) -> None:
     """The network is the pure function that it claims to be, alone as in a batch, on the tape as off it."""
-    if find_spec("sandbox.engine.sound") is None:
-        return
-    from importlib import import_module
+    for finding in examined(stage):
+        if finding.fault:
+            raise ContractError(explain(expected=finding.law, got=finding.fault, do=finding.do))
 
+
+def examined(stage: Stage) -> tuple[Finding, ...]:
+    """What the check at the start of a run finds of a network."""
     loop = stage.loop()
-    import_module("sandbox.engine.sound").examine(loop.engine, loop.world, loop.start(seeds_of(stage.config)).state)
+    return examine(loop.engine, loop.world, stage.config["seed"])
 
 
 def _alike(one: list[Any], other: list[Any], what: str, do: str) -> None:
@@ -263,6 +267,6 @@ def _law(check: Check, *groups: str) -> Law:
 
 LAWS = (
     _law(lives), _law(told), _law(refuses), _law(pure, "task", "model", "rule", "meta_learner", "gate", "meter"),
-    _law(declares, "meta_learner"), _law(reached, "task", "model", "rule"), _law(repeats), _law(alone), _law(resumes),
+    _law(declares, "meta_learner"), _law(reached, "task", "rule"), _law(repeats), _law(alone), _law(resumes),
     _law(replays), _law(shifts_nothing, "meter"), _law(sound, "model"),
 )  # fmt: skip

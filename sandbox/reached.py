@@ -44,14 +44,6 @@ def rule_reached(world: World, state: State) -> None:
     _agree(outcome, reals, f"phi of {_name(world.rule)}", "P after three inner steps")
 
 
-def weights_reached(world: World, state: State) -> None:
-    """Every weight of a network has its part in P. Raises `ContractError`."""
-    params, task = _row(state.init), _row(state.task)
-    batch = _batch(world, state, task, params, "train", 0)
-    _agree(lambda at: world.task.objective(task, world.model.apply(at, batch["x"]), batch).mean(), params,
-           f"the weights of {_name(world.model)}", "P")  # fmt: skip
-
-
 def task_reached(world: World, state: State) -> None:
     """P is a smooth function of what is predicted. Raises `ContractError`."""
     params, task = _row(state.init), _row(state.task)

@@ -60,8 +60,8 @@ class Stage:
         return self.config[self.group][self.name] if self.group in SEVERAL else self.config[self.group]
 
     def loop(self, **changes: Any) -> Loop:
-        """All of it, built anew, with other values at some keys."""
-        return prepare(self.config | changes)
+        """All of it, built anew, with other values at some keys; the start check of networks is a law of its own."""
+        return replace(prepare(self.config | changes), check=False)
 
     def member(self, loop: Loop) -> Any:
         """The member itself, as it stands in a loop; a tracker stands in none."""
