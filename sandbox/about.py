@@ -50,7 +50,9 @@ def provenance(classes: Iterable[type]) -> dict[str, dict[str, Any]]:
     read = {"sandbox": _read(house, follow=lambda name: name in house and name not in ENTRY)}
     for cls in classes:
         modules = [kind.__module__ for kind in cls.__mro__]
-        read[_path(cls)] = _read(modules, follow=lambda name: True, without=house)
+        read[_path(cls)] = _read(
+            modules, follow=lambda name: True, without=[*house, "sandbox"]
+        )  # that only starts runs
     checkouts = _checkouts({path for code in read.values() for path in code.files.values()})
     return {name: code.described(checkouts) for name, code in read.items()}
 

@@ -72,7 +72,7 @@ def node_of(value: Any, where: str) -> dict[str, Any]:
         return {"_target_": _path(type(value), where), **given}
     if hasattr(value, "named_parameters"):
         raise _untold(where, f"a {type(value).__name__} that is built already", "Hand over its class, or "
-                      f"functools.partial of it with its arguments: each seed builds its own.")  # fmt: skip
+                      "functools.partial of it with its arguments: each seed builds its own.")  # fmt: skip
     if not inspect.isfunction(value) and not inspect.signature(type(value)).parameters:
         return {"_target_": _path(type(value), where)}
     raise _untold(where, _kind(value), "Make its class a frozen dataclass: its fields are its configuration.")
@@ -161,8 +161,8 @@ def _again(where: str, node: Mapping[str, Any], settings: Mapping[str, Any], tru
 
 def _told(nodes: Mapping[str, Mapping[str, Any]]) -> list[str]:
     names = sorted({node["_target_"].rpartition(".")[2] for node in nodes.values() if _of_main(node)})
-    said = ("{}: of a script or a notebook, which no other process can import. The run can be read from its folder, and "
-            "not be replayed from there: put the class into a module for that.")  # fmt: skip
+    said = ("{}: of a script or a notebook, which no other process can import. The run can be read from its folder, "
+            "and not be replayed from there: put the class into a module for that.")  # fmt: skip
     return [said.format(", ".join(names))] if names else []
 
 

@@ -105,7 +105,8 @@ def _means(line: Line, shown: Iterable[str]) -> dict[str, float]:
 def watch(manifest: Path, *, console: Console | None = None, every: float = 0.5) -> Iterator[None]:
     """Show the runs of `manifest` for as long as the block lasts, looking `every` so many seconds.
 
-    Off a terminal or a notebook only the lines of ended runs are printed. Nothing that goes wrong here reaches the block.
+    Off a terminal or a notebook only the lines of ended runs are printed. Nothing that goes wrong here reaches the
+    block.
     """
     console = console or Console(highlight=False)
     columns = ("{task.description}", BarColumn(bar_width=24), "{task.completed}/{task.total}", "{task.fields[state]}",
