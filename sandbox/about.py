@@ -22,6 +22,7 @@ import torch
 PACKAGES = ("torch", "higher", "hydra-core", "wandb", "numpy", "scipy", "scikit-learn")
 HOUSE = ("sandbox.core", "sandbox.loop")  # packages that every run goes through, whole
 ENTRY = ("sandbox.experiment", "sandbox.config", "sandbox.model.module")  # and single modules
+START = "sandbox"  # what a script imports to start its runs
 SITE = tuple(Path(sysconfig.get_path(name)) for name in ("purelib", "platlib"))
 
 Provenance = Mapping[str, Mapping[str, Any]]
@@ -50,9 +51,7 @@ def provenance(classes: Iterable[type]) -> dict[str, dict[str, Any]]:
     read = {"sandbox": _read(house, follow=lambda name: name in house and name not in ENTRY)}
     for cls in classes:
         modules = [kind.__module__ for kind in cls.__mro__]
-        read[_path(cls)] = _read(
-            modules, follow=lambda name: True, without=[*house, "sandbox"]
-        )  # that only starts runs
+        read[_path(cls)] = _read(modules, follow=lambda name: True, without=[*house, START])
     checkouts = _checkouts({path for code in read.values() for path in code.files.values()})
     return {name: code.described(checkouts) for name, code in read.items()}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import FrozenInstanceError, dataclass, fields, is_dataclass, replace
 from functools import partial
 from math import isclose
@@ -82,17 +82,8 @@ def told(stage: Stage) -> None:
 
 
 def refuses(stage: Stage) -> None:
-    """A field that it hasn't is refused by name; and an editor that may edit nothing is refused before it begins."""
-    wrong = {**stage.node, "a_field_that_nobody_has": 1}
-    try:
-        build(wrong, stage.where, trust=trusted(stage.config), **_given(stage))
-    except ConfigError as error:
-        if "a_field_that_nobody_has" not in str(error):
-            raise
-    else:
-        raise ContractError(explain(expected=f"an unknown field at {stage.where} to be refused", got="a member",
-                                    do="Take named fields: **keywords hide a misspelt one."))  # fmt: skip
-    if stage.group != "meta_learner" or not stage.loop().levels[0].needs.edits:
+    """An editor that may edit nothing is refused before the first step."""
+    if not stage.loop().levels[0].needs.edits:
         return
     try:
         stage.loop(allow=["rule/nothing_of_that_name"]).start(seeds_of(stage.config))
@@ -114,7 +105,11 @@ def _given(stage: Stage) -> dict[str, Any]:
 
 def lives(stage: Stage) -> None:
     """Its first steps go through, with finite losses."""
-    for line in stage.lines(stage.loop()):
+    _finite(stage.lines(stage.loop()))
+
+
+def _finite(lines: Iterable[Mapping[str, Any]]) -> None:
+    for line in lines:
         if line["step"] and any(value is None for value in line["own"]):
             raise ContractError(explain(expected="finite losses", got=f"one that is not, at step {line['step']}",
                                         do="Lower its rate, or look at what divides or takes logarithms."))  # fmt: skip
@@ -202,6 +197,7 @@ def resumes(stage: Stage) -> None:
 def replays(stage: Stage) -> None:
     """The run can be executed again from its folder alone, to the same lines."""
     folder = perform(stage.config | {"runs": f"{stage.config['runs']}/replayed"})
+    _finite(lineage.read(folder))
     replay(folder, trust=trusted(stage.config))
 
 
@@ -265,8 +261,9 @@ def _law(check: Check, *groups: str) -> Law:
     return Law(check.__name__, (check.__doc__ or "").strip().rstrip("."), groups or KINDS, check)
 
 
+AUTHORED = ("task", "model", "rule", "meta_learner", "gate", "meter")
 LAWS = (
-    _law(lives), _law(told), _law(refuses), _law(pure, "task", "model", "rule", "meta_learner", "gate", "meter"),
-    _law(declares, "meta_learner"), _law(reached, "task", "rule"), _law(repeats), _law(alone), _law(resumes),
-    _law(replays), _law(shifts_nothing, "meter"), _law(sound, "model"),
+    _law(lives), _law(told), _law(refuses, "meta_learner"), _law(pure, *AUTHORED), _law(declares, "meta_learner"),
+    _law(reached, "task", "rule"), _law(repeats), _law(alone), _law(resumes), _law(replays),
+    _law(shifts_nothing, "meter"), _law(sound, "model"),
 )  # fmt: skip

@@ -104,7 +104,7 @@ def _stage(words: tuple[str, ...], _: str) -> Stage:
         choice = {group: f"[{','.join(dict.fromkeys(['jsonl', name]))}]"}
     before = {**PLAIN, **USUAL.get(group, {}), **said}
     chosen = [*(f"{key}={value}" for key, value in (before | choice).items()), *(() if here else words[:1]), *words[1:]]
-    config = _gentle(_shrunk(composed(chosen)), {word.partition("=")[0] for word in words} | set(said))
+    config = _gentle(small(composed(chosen)), {word.partition("=")[0] for word in words} | set(said))
     config["runs"] = mkdtemp(prefix="sandbox-")
     atexit.register(rmtree, config["runs"], ignore_errors=True)
     if group not in ("tracker", "meter"):
@@ -132,7 +132,7 @@ def _named(words: Sequence[str]) -> tuple[str, str]:
     return group, found[0]
 
 
-def _shrunk(config: Config) -> Config:
+def small(config: Config) -> Config:
     """The same run, small enough to be lived many times; what is nobody's but the author's stays as it is."""
     meters = {name: _less(node) for name, node in (config.get("meter") or {}).items()}
     return config | COUNTS | {"task": _less(config["task"]), "meter": meters}
@@ -151,12 +151,17 @@ def _gentle(config: Config, said: set[str]) -> Config:
     return config | {"rule": rule | {"lr": RATE}}
 
 
+def _unchecked(config: Config) -> Loop:
+    """The start check of networks is a law of its own."""
+    return replace(build_loop(config), check=False)
+
+
 def _fitting(config: Config, group: str) -> Config:
-    found = around(config, group, build_loop)
+    found = around(config, group, _unchecked)
     if found is not None:
         return found
     try:
-        for _ in build_loop(config).run([config["seed"]], 2):
+        for _ in _unchecked(config).run([config["seed"]], 2):
             pass
     except SandboxError:
         raise
