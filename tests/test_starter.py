@@ -62,13 +62,9 @@ def test_so_it_does_in_a_package(folder, monkeypatch):
     (folder / "ours" / "ours.egg-info" / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: ours\nVersion: 0.1.0\n")
     (folder / "ours" / "ours.egg-info" / "entry_points.txt").write_text("[sandbox.conf]\nours = ours.conf\n")
     monkeypatch.setenv("PYTHONPATH", str(folder / "ours"))
-    found = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "ours/tests/test_our_rule.py"],
-                           capture_output=True, text=True, check=False)  # fmt: skip
+    found = python("pytest", "-q", "-p", "no:cacheprovider", "ours/tests/test_our_rule.py")
     assert found.returncode == 0, found.stdout[-3000:]
-    listed = subprocess.run(
-        [sys.executable, "-m", "sandbox", "list", "meta_learner"], capture_output=True, text=True, check=True
-    )
-    assert "our_meta_learner  ours " in listed.stdout
+    assert "our_meta_learner  ours " in python("sandbox", "list", "meta_learner").stdout
 
 
 def test_a_package_holds_what_is_begun_in_it(folder):
