@@ -37,7 +37,7 @@ from sandbox.trust import target
 COUNTS = ("seeds", "tasks", "steps", "horizon", "threads")
 LEVEL = ("meta_learner", "gate", "horizon", "lifetime", "allow", "reads", "anchor", "faults")
 KEYS = (*COSMETIC, *COUNTS, *LEVEL, "task", "model", "rule", "engine", "meter", "seed", "above", "per_lane", "device")
-OURS = ("launch", "force", "trust")  # what a launch allows and where it is told of; may be left out
+OURS = ("launch", "force", "trust", "check")  # what a launch allows and where it is told of; may be left out
 
 
 # ---- objects --------------------------------------------------------------------------------------------------------
@@ -66,7 +66,15 @@ def build_loop(config: Config) -> Loop:
     levels = [make({"_target_": "sandbox.core.protocols.Level", **_given(node)}, where)
               for where, node in nodes.items()]  # fmt: skip
     meters = tuple(make(node, where) for where, node in chosen(config, "meter"))
-    return Loop(world, make(config["engine"], "engine"), tuple(levels), meters)
+    return Loop(world, make(config["engine"], "engine"), tuple(levels), meters, check=_checks(config))
+
+
+def _checks(config: Config) -> bool:
+    """Whether a run begins with a look at network and tape; raises `ConfigError`."""
+    said = config.get("check", "on")
+    if said not in ("on", "off", True, False):
+        raise ConfigError(explain(expected="check=on or check=off", got=repr(said), do="Leave it out: on."))
+    return said in ("on", True)
 
 
 def build_model(node: Mapping[str, Any], task: Task, *, trust: Sequence[str] = ()) -> Model:
@@ -117,8 +125,11 @@ def perform(config: Config, overrides: Sequence[str] = (), *, tell: Callable[[st
     """
     folder = folder_of(config)
     loop = build_loop(config)  # a configuration that can't be built leaves no folder behind
+    unchecked = config | {"check": "off"}
     if not (folder / lineage.LINEAGE).exists():
-        fit(config, loop, build_loop)
+        fit(unchecked, loop, build_loop)
+    for note in _examined(config, loop):
+        tell(f"{folder.name}: {note}")
     made = {where: build(node, where, trust=trusted(config)) for where, node in chosen(config, "tracker")}
     # The lineage first: a run killed between two trackers must not have a checkpoint that its lineage never reached.
     starts = sorted(made.values(), key=lambda tracker: not isinstance(tracker, Jsonl))
@@ -134,7 +145,7 @@ def perform(config: Config, overrides: Sequence[str] = (), *, tell: Callable[[st
         torch.set_num_threads(config["threads"])
         notes = Notes(folder, config["steps"], time.monotonic(), {})
         try:
-            _live(config, starts, overrides, notes)
+            _live(unchecked, starts, overrides, notes)
         except MeasureError as error:
             notes.say("failed", error=str(error))
             raise SandboxError(str(error)) from error
@@ -148,6 +159,15 @@ def perform(config: Config, overrides: Sequence[str] = (), *, tell: Callable[[st
             notes.say("failed", error=f"{type(error).__name__}: {error}")
             raise
     return folder
+
+
+def _examined(config: Config, loop: Loop) -> list[str]:
+    """What a user should know of the network and the tape, before anything is written; raises `ConfigError` where they
+    are not what they claim to be."""
+    if not loop.check:
+        return []
+    loop.start([config["seed"]])
+    return [finding.note for finding in loop.engine.examine(loop.world, config["seed"]) if finding.note]
 
 
 def _settle(folder: Path, config: Config, tell: Callable[[str], None]) -> None:
@@ -175,7 +195,7 @@ def _live(config: Config, starts: Sequence[Starts], overrides: Sequence[str], no
                    recorded=any(isinstance(tracker, Jsonl) for tracker in starts))  # fmt: skip
     done = found[1] if found else 0
     notes.reached.update(step=done, from_step=done)
-    kept = {key: False if key == "force" else value for key, value in config.items()}
+    kept = {key: {"force": False, "check": "on"}.get(key, value) for key, value in config.items()}
     write_whole(folder / "config.yaml", yaml.safe_dump(kept, sort_keys=False).encode())
     notes.describe(about(identity(config), overrides, built_of(config)))
     lineage.write_readings(folder, [reading for meter in loop.meters for reading in meter.readings])
@@ -222,7 +242,7 @@ def replay(folder: Path, *, trust: Sequence[str] = ()) -> int:
     config = yaml.safe_load((folder / "config.yaml").read_text()) | {"trust": list(trust), "force": False}
     torch.set_num_threads(config["threads"])
     lines = lineage.read(folder)
-    loop = replace(build_loop(config), journal=DiskJournal(folder, sealed=True))
+    loop = replace(build_loop(config), journal=DiskJournal(folder, sealed=True), check=False)
     records = loop.run(seeds_of(config), config["steps"])
     number = 0
     for number, line in enumerate(lines, start=1):

@@ -12,7 +12,7 @@ from sandbox.core.error import ConfigError, explain
 
 Config = dict[str, Any]
 # How a run is called, where it is kept, who watches, how long it goes on and what its launch allows: not what it is.
-COSMETIC = ("label", "runs", "tracker", "steps", "trust", "force", "launch")
+COSMETIC = ("label", "runs", "tracker", "steps", "trust", "force", "launch", "check")
 GROUPS = ("meter", "tracker")  # of which there may be several, or none
 
 

@@ -36,7 +36,14 @@ USUAL: Mapping[str, Mapping[str, str]] = {
 }
 SMALL = {"train": 60, "practice": 20, "gate": 20, "batch": 16, "tasks": 3, "every": 1, "probes": 2, "partitions": 2,
          "agents": 20, "cut": 2}  # fmt: skip
-COUNTS = {"seeds": 2, "steps": 3, "horizon": 2, "tasks": 2, "threads": 1}
+SIZE = {
+    "check": "off",
+    "seeds": 2,
+    "steps": 3,
+    "horizon": 2,
+    "tasks": 2,
+    "threads": 1,
+}  # the start check is a law of its own
 RATE = 0.001  # of a rule of ours that somebody else's member is tried with
 
 
@@ -60,8 +67,8 @@ class Stage:
         return self.config[self.group][self.name] if self.group in SEVERAL else self.config[self.group]
 
     def loop(self, **changes: Any) -> Loop:
-        """All of it, built anew, with other values at some keys; the start check of networks is a law of its own."""
-        return replace(prepare(self.config | changes), check=False)
+        """All of it, built anew, with other values at some keys."""
+        return prepare(self.config | changes)
 
     def member(self, loop: Loop) -> Any:
         """The member itself, as it stands in a loop; a tracker stands in none."""
@@ -135,7 +142,7 @@ def _named(words: Sequence[str]) -> tuple[str, str]:
 def small(config: Config) -> Config:
     """The same run, small enough to be lived many times; what is nobody's but the author's stays as it is."""
     meters = {name: _less(node) for name, node in (config.get("meter") or {}).items()}
-    return config | COUNTS | {"task": _less(config["task"]), "meter": meters}
+    return config | SIZE | {"task": _less(config["task"]), "meter": meters}
 
 
 def _less(node: dict[str, Any]) -> dict[str, Any]:
@@ -151,17 +158,12 @@ def _gentle(config: Config, said: set[str]) -> Config:
     return config | {"rule": rule | {"lr": RATE}}
 
 
-def _unchecked(config: Config) -> Loop:
-    """The start check of networks is a law of its own."""
-    return replace(build_loop(config), check=False)
-
-
 def _fitting(config: Config, group: str) -> Config:
-    found = around(config, group, _unchecked)
+    found = around(config, group, build_loop)
     if found is not None:
         return found
     try:
-        for _ in _unchecked(config).run([config["seed"]], 2):
+        for _ in build_loop(config).run([config["seed"]], 2):
             pass
     except SandboxError:
         raise

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch._C._functorch import is_batchedtensor  # pyright: ignore[reportMissingImports]
 
-KEPT = ("_parameters", "_buffers", "_modules", "training")  # told apart elsewhere
+KEPT = ("_parameters", "_buffers", "_modules", "training", "_flat_weights")  # told apart elsewhere, or from these
 DEEP = 4  # levels of lists and dicts that are looked into
 
 

@@ -150,14 +150,12 @@ def _problems(module: nn.Module) -> Iterator[tuple[str, str, str]]:
 @contextmanager
 def _twice_differentiable(*, recurrent: bool) -> Generator[None]:
     """Kernels that have a second derivative: fused attention and fused recurrent layers have none."""
-    fast = torch.backends.mha.get_fastpath_enabled()
+    fast, fused = torch.backends.mha.get_fastpath_enabled(), torch._C._get_mkldnn_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
+    torch._C._set_mkldnn_enabled(fused and not recurrent)
     try:
-        with sdpa_kernel(SDPBackend.MATH):
-            if not recurrent:
-                yield
-                return
-            with torch.backends.mkldnn.flags(enabled=False), torch.backends.cudnn.flags(enabled=False):
-                yield
+        with sdpa_kernel(SDPBackend.MATH), torch.backends.cudnn.flags(enabled=not recurrent):
+            yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+        torch._C._set_mkldnn_enabled(fused)

@@ -11,6 +11,7 @@ import yaml
 from torch import nn
 
 from sandbox.config import build
+from sandbox.core.finding import Finding
 from sandbox.core.protocols import Engine, Rule, World
 from sandbox.core.state import State
 from sandbox.engine.functional import Functional
@@ -34,6 +35,9 @@ class Unrehearsed(Functional):
 
     def rehearse(self, world: World, state: State) -> None:
         pass
+
+    def examine(self, world: World, seed: int) -> Sequence[Finding]:
+        return ()
 
 
 def network() -> nn.Module:

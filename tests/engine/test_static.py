@@ -14,6 +14,7 @@ from sandbox.core.protocols import Batch, Engine, Level, Needs, Params, Reach, S
 from sandbox.core.state import put
 from sandbox.engine.functional import Functional
 from sandbox.engine.higher import Higher
+from sandbox.engine.plan import plan_of
 from sandbox.gate.always import Always
 from sandbox.loop.reflect import Loop
 from sandbox.meta_learner.meta_gradient import MetaGradient
@@ -71,6 +72,7 @@ def test_each_life_runs_its_own_program(engine: Engine, programs: Tensor, make, 
 def test_lives_with_the_same_program_run_as_one_group(programs: Tensor, make, begin) -> None:
     world = make(Programmed(), tasks=2)
     state = put(begin(world, range(4)), {"rule/program": programs})
+    plan_of(world)  # it tries the rule, once
     world.rule.calls.clear()
     Functional().unroll(world, state, 1, "life", None)
     assert len(world.rule.calls) == 3  # programs, not seeds nor lanes

@@ -174,6 +174,7 @@ def test_a_run_leaves_nothing_global_behind(loop, sines, lived, outside, monkeyp
     before = outside()
     monkeypatch.setattr(SGD, "update", careless)
     monkeypatch.setattr(Functional, "rehearse", lambda *_: None)  # it would be refused there
+    monkeypatch.setattr(Functional, "examine", lambda *_: ())
     lived(loop(sines(), MetaGradient(edits=(LR,)), Better(), meters=(Meddling(),)))
     assert outside() == before
 
@@ -245,7 +246,7 @@ def test_streams_nest_by_name_so_that_a_trial_within_a_trial_repeats_no_noise(lo
     trial = "life/1/trial/2/0"
     once = {"life": 2, "life/1/trial/1/0": 1, "life/2/trial/1/0": 1}  # incumbent and candidate live side by side
     within = {trial: 2, f"{trial}/3/trial/1/0": 1, f"{trial}/4/trial/1/0": 1}  # the next steps
-    assert Counter(streams) == once | within | {"rehearse": 1}
+    assert Counter(stream for stream in streams if stream not in ("rehearse", "examine")) == once | within
 
 
 # ---- lives ----------------------------------------------------------------------------------------------------------

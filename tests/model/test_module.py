@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 from torch import Tensor, nn
 
-from sandbox.core.error import ConfigError
 from sandbox.model.module import Module
 
 
@@ -59,26 +57,3 @@ def test_attention_can_be_differentiated_twice() -> None:
     (grad,) = torch.autograd.grad(model.apply(params, x).square().sum(), weight, create_graph=True)
     (second,) = torch.autograd.grad(grad.square().sum(), weight)
     assert float(second.abs().sum()) > 0
-
-
-def test_running_statistics_are_refused() -> None:
-    with pytest.raises(ConfigError, match="running statistics"):
-        Module(lambda: nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)))
-    Module(lambda: nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4, track_running_stats=False)))
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda: nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.1)),
-        lambda: nn.TransformerEncoderLayer(4, 2),
-        lambda: nn.LSTM(2, 2, 2, dropout=0.5),
-    ],
-)
-def test_a_module_that_draws_as_it_runs_is_refused(make) -> None:
-    with pytest.raises(ConfigError, match="dropout"):
-        Module(make)
-
-
-def test_dropout_of_nothing_is_no_dropout() -> None:
-    Module(lambda: nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.0)))
