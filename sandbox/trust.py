@@ -20,6 +20,7 @@ from sandbox.core.protocols import Engine, Gate, MetaLearner, Model, Rule, Task
 from sandbox.core.watch import Meter, Starts
 from sandbox.places import plugins
 
+MAIN = "__main__"
 SEAMS: dict[str, type] = {"task": Task, "model": Model, "rule": Rule, "meta_learner": MetaLearner, "gate": Gate,
                           "anchor": Gate, "engine": Engine, "meter": Meter, "tracker": Starts}  # fmt: skip
 PROTOCOLS = [found for page in (protocols, watch) for found in vars(page).values()
@@ -35,6 +36,9 @@ def target(path: str, where: str, *, trust: Sequence[str] = (), seam: type | Non
         raise ConfigError(explain(expected=f"a dotted path at {where}._target_", got=repr(path),
                                   do="Spell out package.module.Class."))  # fmt: skip
     module, _, name = path.rpartition(".")
+    if module == MAIN and not hasattr(sys.modules[MAIN], name):
+        raise ConfigError(explain(expected=f"an importable class at {where}._target_", got=f"'{path}'",
+                                  do="It was a script's or a notebook's own: put the class into a module."))  # fmt: skip
     _allow(module, path, where, trust)
     try:
         found = getattr(_imported(module, trust), name)
@@ -77,11 +81,11 @@ def _allow(module: str, path: str, where: str, trust: Sequence[str]) -> None:
         raise ConfigError(explain(expected=f"a component at {where}._target_", got=f"'{path}', which is Python's own",
                                   do="No module of Python's own holds one, whatever is trusted."))  # fmt: skip
     known = ["sandbox", *plugins(), *trust, *(["torch.nn"] if _group(where) == "model" else [])]
+    root = module.partition(".")[0]
+    if root and root not in sys.modules and find_spec(root) is None and not list(Path.cwd().glob(f"{root}*")):
+        raise ConfigError(explain(expected=f"an importable class at {where}._target_", got=f"'{path}'",
+                                  do=f"No package '{root}' is installed or lies here."))  # fmt: skip
     if module and not _within(module, known):
-        root = module.partition(".")[0]
-        if find_spec(root) is None and not list(Path.cwd().glob(f"{root}*")):
-            raise ConfigError(explain(expected=f"an importable class at {where}._target_", got=f"'{path}'",
-                                      do=f"No package '{root}' is installed or lies here."))  # fmt: skip
         raise ConfigError(explain(
             expected=f"a class of {', '.join(known)} at {where}._target_", got=f"'{path}'",
             do=f"To import a package runs it. If '{root}' is yours, or you know it, say so: 'trust=[{root}]' "
