@@ -38,7 +38,7 @@ def target(path: str, where: str, *, trust: Sequence[str] = (), seam: type | Non
     module, _, name = path.rpartition(".")
     if module == MAIN and not hasattr(sys.modules[MAIN], name):
         raise ConfigError(explain(expected=f"an importable class at {where}._target_", got=f"'{path}'",
-                                  do="It was a script's or a notebook's own: put the class into a module."))  # fmt: skip
+                                  do="It was a script's or a notebook's own: put it into a module."))  # fmt: skip
     _allow(module, path, where, trust)
     try:
         found = getattr(_imported(module, trust), name)

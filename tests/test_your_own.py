@@ -19,8 +19,7 @@ BIN = Path(sys.executable).parent
 
 def blocks(text: str) -> Iterator[tuple[str, str, str]]:
     """Each block of code: the file that it is, its language, its text."""
-    for file, language, body in BLOCK.findall(text):
-        yield file, language, body
+    yield from BLOCK.findall(text)
 
 
 def commands(body: str) -> Iterator[tuple[str, list[str]]]:
@@ -69,8 +68,8 @@ def test_every_file_and_command_of_the_page(tmp_path):
 def test_its_tests_are_tests(tmp_path):
     [body] = [body for _, language, body in blocks(PAGE.read_text()) if language == "python" and "import laws" in body]
     (tmp_path / "test_page.py").write_text(body)
-    found = subprocess.run([sys.executable, "-m", "pytest", "-q", "-k", "told or reached", "test_page.py"], cwd=tmp_path,
-                           capture_output=True, text=True, check=False)  # fmt: skip
+    words = [sys.executable, "-m", "pytest", "-q", "-k", "told or reached", "test_page.py"]
+    found = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "2 passed" in found.stdout, found.stdout
 
 
