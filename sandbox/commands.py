@@ -98,13 +98,16 @@ def check(arguments: Sequence[str]) -> int:
 
 def _laws(arguments: Sequence[str]) -> int:
     """The contract suite of the member that the first word names; 1 where a law is broken."""
+    from sandbox.laws import examined
     from sandbox.proof import findings, stage
 
-    broken = 0
-    for finding in findings(stage(*arguments)):
+    on, broken = stage(*arguments), 0
+    for finding in findings(on):
         print(f"{'BROKEN' if finding.said else 'kept  '}  {finding.law.name:14}  {finding.said or finding.law.says}",
               flush=True)  # fmt: skip
         broken += bool(finding.said)
+    for found in examined(on) if on.group == "model" and not broken else ():
+        print(f"        {found.law}: {found.measured}")
     return 1 if broken else 0
 
 

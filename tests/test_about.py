@@ -103,3 +103,17 @@ def test_a_name_that_is_no_module_is_passed_over(mine, tmp_path):
     (tmp_path / "beside.py").write_text("try:\n    import nothing.of.the.kind\nexcept ImportError:\n    pass\n")
     assert "beside" in provenance([mine])["mine.rule.Mine"]["modules"]
     assert Path("nothing") not in tmp_path.iterdir()
+
+
+def test_another_environment_s_packages_are_not_followed(mine, tmp_path):
+    """An environment may stand on another's packages, or on a user's."""
+    elsewhere = tmp_path / "lib" / "site-packages"
+    (elsewhere / "far").mkdir(parents=True)
+    (elsewhere / "far" / "__init__.py").write_text("import nowhere.at.all\n")
+    (tmp_path / "mine" / "near.py").write_text("import far\nimport google.nothing.there\n")
+    sys.path.append(str(elsewhere))
+    try:
+        invalidate_caches()
+        assert "far" not in provenance([mine])["mine.rule.Mine"]["modules"]
+    finally:
+        sys.path.remove(str(elsewhere))
