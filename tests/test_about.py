@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from sandbox.about import about, differences, provenance
+from sandbox.about import _distributions, about, differences, provenance
 from sandbox.meter.merge import Merge
 from sandbox.rule.sgd import SGD
 
@@ -105,15 +105,18 @@ def test_a_name_that_is_no_module_is_passed_over(mine, tmp_path):
     assert Path("nothing") not in tmp_path.iterdir()
 
 
-def test_another_environment_s_packages_are_not_followed(mine, tmp_path):
+def test_another_environment_s_packages_are_not_followed(mine, tmp_path, monkeypatch):
     """An environment may stand on another's packages, or on a user's."""
     elsewhere = tmp_path / "lib" / "site-packages"
     (elsewhere / "far").mkdir(parents=True)
     (elsewhere / "far" / "__init__.py").write_text("import nowhere.at.all\n")
+    (elsewhere / "far-1.5.dist-info").mkdir()
+    (elsewhere / "far-1.5.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: far\nVersion: 1.5\n")
+    (elsewhere / "far-1.5.dist-info" / "top_level.txt").write_text("far\n")
     (tmp_path / "mine" / "near.py").write_text("import far\nimport google.nothing.there\n")
-    sys.path.append(str(elsewhere))
-    try:
-        invalidate_caches()
-        assert "far" not in provenance([mine])["mine.rule.Mine"]["modules"]
-    finally:
-        sys.path.remove(str(elsewhere))
+    monkeypatch.setattr(sys, "path", [*sys.path, str(elsewhere)])
+    monkeypatch.setattr("sandbox.about._distributions", _distributions.__wrapped__)
+    invalidate_caches()
+    found = provenance([mine])["mine.rule.Mine"]
+    assert found["versions"]["far"] == "1.5"
+    assert "far" not in found["modules"]

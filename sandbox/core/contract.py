@@ -52,6 +52,8 @@ def told(error: Exception) -> str:
 def mend(who: str, error: Exception, advice: str) -> str:
     """What the author can do about it."""
     text = str(error)
+    if "accessing `data`" in text:
+        return "Build new tensors: what is written through .data no counter sees."
     if "data-dependent control flow" in text or ".item()" in text:
         return (
             f"Python can't branch on a tensor that stands for many rows: use torch.where{advice and ', or ' + advice}."

@@ -60,12 +60,21 @@ def subtree(state: State, path: str) -> Tree:
         raise EditError(explain(expected="a path that starts with a slot of the state", got=f"'{path}'",
                                 do=did_you_mean(slot, SLOTS)))  # fmt: skip
     node = cast(Tree, getattr(state, slot))
-    for name in rest.split("/") if rest else ():
+    while rest:
+        name, below = _step(node, rest)
         if isinstance(node, Tensor) or name not in node:
             known = () if isinstance(node, Tensor) else tuple(node)
             raise EditError(explain(expected=f"a path inside '{slot}'", got=f"'{path}'", do=did_you_mean(name, known)))
-        node = node[name]
+        node, rest = node[name], below
     return node
+
+
+def _step(node: Tree, rest: str) -> tuple[str, str]:
+    """The first name of a path and what is left of it; a name of the tree may hold a slash itself."""
+    known = () if isinstance(node, Tensor) else node
+    whole = max((name for name in known if f"{rest}/".startswith(f"{name}/")), key=len, default="")
+    name = whole or rest.partition("/")[0]
+    return name, rest[len(name) + 1 :]
 
 
 def leaves(state: State, path: str) -> dict[str, Tensor]:
@@ -79,15 +88,16 @@ def put(state: State, values: Mapping[str, Tree]) -> State:
         subtree(state, path)
         slot, _, rest = path.partition("/")
         old = cast(Tree, getattr(state, slot))
-        state = replace(state, **{slot: _put(old, rest.split("/") if rest else [], value)})
+        state = replace(state, **{slot: _put(old, rest, value)})
     return state
 
 
-def _put(node: Tree, names: list[str], value: Tree) -> Tree:
-    if not names:
+def _put(node: Tree, rest: str, value: Tree) -> Tree:
+    if not rest:
         return value
+    name, below = _step(node, rest)
     node = cast(Mapping[str, Tree], node)
-    return {**node, names[0]: _put(node[names[0]], names[1:], value)}
+    return {**node, name: _put(node[name], below, value)}
 
 
 def map_state(function: Callable[[Tensor], Tensor], state: State) -> State:

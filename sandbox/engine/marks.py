@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from copy import copy
 from hashlib import blake2b
 from typing import Any
 
@@ -27,6 +29,29 @@ def marks(model: object) -> dict[str, str]:
                 where = f"{place}.{name}".removeprefix("net.").lstrip(".")
                 found[where] = _mark(value, DEEP)
     return found
+
+
+def weights(model: object) -> list[str]:
+    """The names of all parameters and buffers that a model which wraps a module has by now."""
+    net = getattr(getattr(model, "template", None), "net", None)
+    if not isinstance(net, nn.Module):
+        return []
+    return [*dict(net.named_parameters()), *dict(net.named_buffers())]
+
+
+@contextmanager
+def restored(model: object) -> Generator[None]:
+    """What modules hold outside their weights and buffers is afterwards as it was."""
+    template = getattr(model, "template", None)
+    parts = list(template.modules()) if isinstance(template, nn.Module) else []
+    kept = [{name: copy(value) if isinstance(value, list | dict | set) else value for name, value in vars(part).items()}
+            for part in parts]  # fmt: skip
+    try:
+        yield
+    finally:
+        for part, held in zip(parts, kept, strict=True):
+            vars(part).clear()
+            vars(part).update(held)
 
 
 def _mark(value: Any, deep: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,6 +18,7 @@ from sandbox.core.protocols import Batch, Params, Stateful, World
 from sandbox.core.random import generators, uniform, untouched
 from sandbox.core.tree import flatten, stack
 from sandbox.engine.lane import by_static
+from sandbox.engine.marks import restored
 from sandbox.engine.network import Body, Hooked, Network, drawing
 from sandbox.engine.rows import Over, one_by_one
 
@@ -63,17 +65,22 @@ def _keep(world: World, plan: Plan) -> None:
 
 def _found(world: World) -> Plan:
     """A world that can't be lived at all is planned side by side: its rehearsal says what is wrong with it."""
+
+    def tried(trial: Callable[[], Any]) -> Any:
+        with restored(world.model):  # what one way leaves on the network must not help the other
+            return trial()
+
     with untouched(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.filterwarnings("error", message=".*performance drop.*")  # vmap would run it row by row, and slowly
         try:
-            alone = _Trial(world, draws=True).run(one_by_one)
+            alone = tried(lambda: _Trial(world, draws=True).run(one_by_one))
         except Exception:
             return Plan(vmap)
         try:
-            if _draws(world):
+            if tried(lambda: _draws(world)):
                 return Plan(one_by_one, draws=True, why=f"{_name(world.model)} draws random numbers as it runs")
-            together = _Trial(world, draws=False).run(vmap)
+            together = tried(lambda: _Trial(world, draws=False).run(vmap))
         except Exception as error:
             hidden = "accessing `data`" in str(error)  # a write that no counter sees; refused as the plan is followed
             return Plan(vmap) if hidden else Plan(one_by_one, why=_line(error))

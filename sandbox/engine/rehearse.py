@@ -15,6 +15,7 @@ from sandbox.core.random import generators, untouched
 from sandbox.core.state import State
 from sandbox.core.tree import Tree, tree_map
 from sandbox.engine.lane import name_of, noise_for, phi_by_lane
+from sandbox.engine.marks import restored
 from sandbox.engine.network import Body, Network
 
 DRAWN = "All randomness is drawn beforehand: use the `noise` that is handed in."
@@ -22,7 +23,7 @@ DRAWN = "All randomness is drawn beforehand: use the `noise` that is handed in."
 
 def rehearse(world: World, state: State) -> None:
     """Task, model and rule on the first lane; raises `ContractError` for the first that breaks its contract."""
-    with untouched(), torch.no_grad():
+    with untouched(), restored(world.model), torch.no_grad():
         phi, params, slots, task = (
             tree_map(lambda leaf: leaf[0].detach().clone(), tree)
             for tree in (phi_by_lane(world, state), state.params, state.slots, state.task)

@@ -23,10 +23,9 @@ from sandbox.core.finding import Finding
 from sandbox.core.protocols import Batch, Engine, Params, World
 from sandbox.core.random import untouched
 from sandbox.core.state import State
-from sandbox.core.tree import flatten
 from sandbox.engine.batches import on_policy
 from sandbox.engine.lane import noise_for
-from sandbox.engine.marks import marks
+from sandbox.engine.marks import marks, restored, weights
 from sandbox.engine.network import Body, Network, drawing
 from sandbox.engine.plan import plan_of
 from sandbox.engine.slope import compare
@@ -35,8 +34,8 @@ KNOWN = 64  # worlds whose findings are kept
 STEPS = 2  # inner steps lived
 PURE = "Hand over a network whose forward pass depends on its weights, its buffers and x alone."
 STATE = "Keep what a call changes in a buffer: self.register_buffer(name, tensor)."
-DETACHED = ("Something between weights and loss is detached, or torch has its derivative wrong: mend it, or edit by "
-            "meta_learner=es, which takes none.")  # fmt: skip
+DETACHED = ("Something between weights and loss is detached, or torch has its derivative wrong: mend it, edit by "
+            "meta_learner=es, which takes none, or say check=off if it is meant so.")  # fmt: skip
 
 _known: OrderedDict[tuple[Any, ...], tuple[tuple[Finding, ...], tuple[object, ...]]] = OrderedDict()
 
@@ -46,7 +45,7 @@ def examine(engine: Engine, world: World, seed: int) -> tuple[Finding, ...]:
     members = (world.task, world.model, world.rule)
     key = (type(engine), world.device, *map(id, members))
     if key not in _known:
-        with untouched(), warnings.catch_warnings():
+        with untouched(), restored(world.model), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             _known[key] = tuple(_findings(engine, world, seed)), members
         while len(_known) > KNOWN:
@@ -85,11 +84,15 @@ def _calls(world: World, state: State, batch: Batch) -> Iterator[Finding]:
     kept = {name: leaf.clone() for name, leaf in {**own[0], **batch}.items()}
     once = _call(world, *own, batch["x"])
     _call(world, *other, batch["x"])
+    _call(world, *own, batch["x"])  # what is made of the weights, and kept, is now made of these
     before = marks(world.model)
     again = _call(world, *own, batch["x"])
     wrong = [name for name, leaf in {**own[0], **batch}.items() if not _equal(leaf, kept[name])]
     fault = f"a call writes into '{wrong[0]}'" if wrong else ""
     yield Finding("weights and inputs stay as they are handed over", "untouched", fault, PURE)
+    late = [name for name in weights(world.model) if name not in _held(state)]
+    fault = f"'{late[0]}' is made by a call" if late else ""
+    yield Finding("the network's weights are there before it is called", "all there", fault, "Make them in __init__.")
     differ = [name for name, leaf in once.items() if not _near(leaf, again[name], 1e-6)]
     changed = _changed(before, marks(world.model))
     fault = f"a second call with the same arguments gives other {differ[0]}" if differ else ""
@@ -199,7 +202,7 @@ def _lived(state: State, own: Tensor) -> dict[str, Tensor]:
 
 
 def _held(state: State) -> dict[str, Tensor]:
-    return flatten({"init": state.init, "fixed": state.fixed})
+    return {**state.init, **state.fixed.get("frozen", {}), **state.fixed.get("buffers", {})}
 
 
 def _changed(before: dict[str, str], after: dict[str, str]) -> str:

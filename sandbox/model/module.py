@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.parameter import is_lazy
 
 from sandbox.core.error import ConfigError, explain
 from sandbox.core.protocols import Params
 from sandbox.core.random import untouched
-
-SLASH = "∕"  # U+2215 stands for "/" in the name of a weight: paths of the state are told apart by "/"
+from sandbox.model.kernels import twice_differentiable
 
 
 @dataclass(frozen=True)
@@ -34,9 +30,9 @@ class Module:
 
     make: Callable[[], nn.Module]
     template: nn.Module = field(init=False, repr=False, compare=False)  # its code runs; its weights are never used
-    trained: dict[str, str] = field(init=False, repr=False, compare=False)  # name in the state: name in the module
-    still: dict[str, str] = field(init=False, repr=False, compare=False)
-    moving: dict[str, str] = field(init=False, repr=False, compare=False)
+    trained: tuple[str, ...] = field(init=False, repr=False, compare=False)  # names, as the module has them
+    still: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    moving: tuple[str, ...] = field(init=False, repr=False, compare=False)
     recurrent: bool = field(init=False, repr=False, compare=False)
     hooks: bool = field(init=False, repr=False, compare=False)  # whether a parameter has one on its gradient
 
@@ -46,9 +42,9 @@ class Module:
         parameters, buffers = dict(module.named_parameters()), dict(module.named_buffers())
         found = {
             "template": _Whole(module),
-            "trained": _named(name for name, one in parameters.items() if one.requires_grad),
-            "still": _named(name for name, one in parameters.items() if not one.requires_grad),
-            "moving": _named(buffers),
+            "trained": tuple(name for name, one in parameters.items() if one.requires_grad),
+            "still": tuple(name for name, one in parameters.items() if not one.requires_grad),
+            "moving": tuple(buffers),
             "hooks": any(one._backward_hooks for one in parameters.values()),
             "recurrent": any(isinstance(part, nn.RNNBase) for part in module.modules()),
         }
@@ -72,20 +68,18 @@ class Module:
         return self.call(params, {}, {}, x)[0]
 
     def call(self, params: Params, frozen: Params, buffers: Params, x: Tensor) -> tuple[Tensor, Params]:
-        held = {self.trained[name]: weight for name, weight in params.items()}
-        held |= {self.still[name]: weight for name, weight in frozen.items()}
-        held |= {self.moving[name]: buffer.clone() for name, buffer in buffers.items()}  # it may write in place
-        with _twice_differentiable(recurrent=self.recurrent):
+        held = {**params, **frozen, **{name: buffer.clone() for name, buffer in buffers.items()}}  # it may write there
+        with twice_differentiable(recurrent=self.recurrent):
             prediction, after = functional_call(self.template, {f"net.{name}": one for name, one in held.items()},
                                                 (x.clone(),))  # fmt: skip
-        return prediction, {name: after[self.moving[name]] for name in buffers}
+        return prediction, {name: after[name] for name in buffers}
 
     def hooked(self, grads: Params) -> Params:
         """The gradients of one lane after the hooks that the class has put on its parameters."""
         parameters = dict(self.template.get_submodule("net").named_parameters())
         found = dict(grads)
         for name in grads:
-            for hook in (parameters[self.trained[name]]._backward_hooks or {}).values():
+            for hook in (parameters[name]._backward_hooks or {}).values():
                 changed = hook(found[name])
                 found[name] = found[name] if changed is None else changed
         return found
@@ -98,12 +92,12 @@ class Module:
             random.seed(rng)
             return self.make()
 
-    def _held(self, rng: int, names: dict[str, str]) -> Params:
+    def _held(self, rng: int, names: tuple[str, ...]) -> Params:
         if not names:
             return {}
         module = self.built(rng)
         held: dict[str, Tensor] = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-        return {name: held[inside].detach().clone() for name, inside in names.items()}
+        return {name: held[name].detach().clone() for name in names}
 
 
 class _Whole(nn.Module):
@@ -115,10 +109,6 @@ class _Whole(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         return self.net(x), dict(self.net.named_buffers())
-
-
-def _named(names: Any) -> dict[str, str]:
-    return {name.replace("/", SLASH): name for name in names}
 
 
 def _kind(module: nn.Module) -> str:
@@ -145,17 +135,3 @@ def _problems(module: nn.Module) -> Iterator[tuple[str, str, str]]:
             yield name, "a hook on an accumulated gradient", "Nothing accumulates here: use weight.register_hook."
         if weight.is_sparse or weight.dtype.is_complex:
             yield name, f"a {'sparse' if weight.is_sparse else 'complex'} weight", "Hold it as dense real numbers."
-
-
-@contextmanager
-def _twice_differentiable(*, recurrent: bool) -> Generator[None]:
-    """Kernels that have a second derivative: fused attention and fused recurrent layers have none."""
-    fast, fused = torch.backends.mha.get_fastpath_enabled(), torch._C._get_mkldnn_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    torch._C._set_mkldnn_enabled(fused and not recurrent)
-    try:
-        with sdpa_kernel(SDPBackend.MATH), torch.backends.cudnn.flags(enabled=not recurrent):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
-        torch._C._set_mkldnn_enabled(fused)

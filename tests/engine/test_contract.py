@@ -194,7 +194,7 @@ class LateWriter(SGD):
         return super().update(phi, params, grads, slots)
 
 
-def test_a_write_in_place_is_noticed_at_every_step_and_leaves_the_state_alone() -> None:
+def test_a_write_in_place_is_noticed_at_every_step_and_leaves_the_state_alone(examined) -> None:
     from sandbox.meta_learner.meta_gradient import MetaGradient
 
     levels = (Level(MetaGradient(edits=("rule/lr",)), Always(), 2),)

@@ -174,7 +174,6 @@ def test_a_run_leaves_nothing_global_behind(loop, sines, lived, outside, monkeyp
     before = outside()
     monkeypatch.setattr(SGD, "update", careless)
     monkeypatch.setattr(Functional, "rehearse", lambda *_: None)  # it would be refused there
-    monkeypatch.setattr(Functional, "examine", lambda *_: ())
     lived(loop(sines(), MetaGradient(edits=(LR,)), Better(), meters=(Meddling(),)))
     assert outside() == before
 
