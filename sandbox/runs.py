@@ -17,6 +17,7 @@ import yaml
 from sandbox.archive import lineage
 from sandbox.archive.checkpoint import load_checkpoint
 from sandbox.core.error import ConfigError, LineageError, explain
+from sandbox.core.random import untouched
 from sandbox.core.state import State
 from sandbox.experiment import build_loop, perform
 from sandbox.identity import seeds_of
@@ -115,8 +116,8 @@ def run(*words: str, progress: bool = True, **settings: Any) -> Run:
     `functools.partial(MyNet, width=32)`, `meter=["drift", Mine()]`). `progress` shows it live, in a terminal or a
     notebook.
 
-    Raises a `SandboxError` for what the command line would refuse, and for an object that can't be told as
-    configuration: a run is what its folder says of it.
+    Global generators, dtype and threads are afterwards what they were. Raises a `SandboxError` for what the command
+    line would refuse, and for an object that can't be told as configuration: a run is what its folder says of it.
     """
     _one(words)
     made = configured(words, settings)
@@ -129,7 +130,7 @@ def run(*words: str, progress: bool = True, **settings: Any) -> Run:
             entry = {"folder": str(folder.resolve()), "label": made.config["label"], "steps": made.config["steps"]}
             manifest.write_text(json.dumps(entry) + "\n")
 
-        with watch(manifest) if progress else nullcontext():
+        with watch(manifest) if progress else nullcontext(), untouched():
             folder = perform(made.config, made.words, tell=told.append, found=found)
     for sentence in (*made.told, *told):
         print(sentence, file=sys.stderr)

@@ -171,15 +171,27 @@ class Unstable(Quadratic):
         return {"target": torch.rand(self.outputs)}
 
 
-def test_what_is_kept_on_the_object_is_told_and_so_is_what_comes_of_it():
-    words = (BOWL, "rule=sgd")
+EDITING = (BOWL, "rule=sgd")
+
+
+def test_what_is_kept_on_the_object_is_told():
     assert "Counts.ask to be a pure function of what it is handed; got something kept on the object" in breaks(
-        "pure", "meta_learner", Counts, *words
+        "pure", "meta_learner", Counts, *EDITING
     )
-    assert "two runs of the same objects to be the same" in breaks("repeats", "meta_learner", Counts, *words)
-    assert "seed 1 alone to be seed 1 among others" in breaks("alone", "meta_learner", Counts, *words)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("law", "said"),
+    [("repeats", "two runs of the same objects to be the same; got another"),
+     ("alone", "seed 1 alone to be seed 1 among others"),
+     ("resumes", "goes on from its checkpoint to be the same; got another")],
+)  # fmt: skip
+def test_and_so_is_what_comes_of_it(law, said):
+    assert said in breaks(law, "meta_learner", Counts, *EDITING)
+
+
+@pytest.mark.slow
 def test_an_edit_of_what_was_not_declared_is_told():
     with pytest.raises(SandboxError, match=r"'init'|init"):
         BY_NAME["lives"](stage(f"meta_learner._target_={__name__}.Trespasses", BOWL, "rule=sgd"))
@@ -239,6 +251,7 @@ def test_what_can_t_be_checked_is_told(words, said, capsys):
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_a_member_needs_is_what_its_file_says_or_what_is_found(tmp_path, monkeypatch):
     assert stage("rule=optimizer").config["engine"]["_target_"].endswith("Higher")
     monkeypatch.chdir(tmp_path)

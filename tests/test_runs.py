@@ -109,6 +109,18 @@ def test_where_nothing_is_that_is_told(tmp_path, run):
         _ = bare.state
 
 
+def test_whoever_starts_a_run_finds_torch_as_it_was(tmp_path):
+    threads, drawn = torch.get_num_threads(), torch.get_rng_state()
+    torch.set_num_threads(2)
+    try:
+        small = BOWL | {"rule": "sgd", "steps": 1, "meter": [], "tracker": ["jsonl"]}
+        sandbox.run(progress=False, runs=str(tmp_path), **small)
+        assert torch.get_num_threads() == 2
+        assert torch.equal(torch.get_rng_state(), drawn)
+    finally:
+        torch.set_num_threads(threads)
+
+
 def test_columns_become_a_frame_where_pandas_is(monkeypatch):
     class Pandas:
         DataFrame = staticmethod(lambda columns: ("frame", columns))
@@ -182,7 +194,7 @@ def test_a_value_is_said_as_the_command_line_takes_it(value, said):
 
 def test_to_import_it_takes_no_torch_and_no_time():
     code = "import time; a = time.perf_counter(); import sandbox; b = time.perf_counter() - a\n"
-    code += "import sys; assert 'torch' not in sys.modules; assert b < 1, b; sandbox.run"
+    code += "import sys; assert 'torch' not in sys.modules; assert b < 1, b; assert 'run' in sandbox.__all__"
     subprocess.run([sys.executable, "-c", code], check=True)
     with pytest.raises(AttributeError, match="no attribute 'runn'"):
         _ = sandbox.runn

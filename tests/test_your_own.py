@@ -65,6 +65,7 @@ def test_every_file_and_command_of_the_page(tmp_path):
     assert ran > 12
 
 
+@pytest.mark.slow
 def test_its_tests_are_tests(tmp_path):
     [body] = [body for _, language, body in blocks(PAGE.read_text()) if language == "python" and "import laws" in body]
     (tmp_path / "test_page.py").write_text(body)
