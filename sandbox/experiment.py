@@ -36,8 +36,9 @@ from sandbox.trust import target
 
 COUNTS = ("seeds", "tasks", "steps", "horizon", "threads")
 LEVEL = ("meta_learner", "gate", "horizon", "lifetime", "allow", "reads", "anchor", "faults")
-KEYS = (*COSMETIC, *COUNTS, *LEVEL, "task", "model", "rule", "engine", "meter", "seed", "above", "per_lane", "device")
-OURS = ("launch", "force", "trust", "check")  # what a launch allows and where it is told of; may be left out
+KEYS = (*COSMETIC, *COUNTS, *LEVEL, "task", "model", "rule", "engine", "meter", "seed", "above", "per_lane", "device",
+        "scored")  # fmt: skip
+OURS = ("launch", "force", "trust", "check", "scored")  # may be left out
 
 
 # ---- objects --------------------------------------------------------------------------------------------------------
@@ -58,7 +59,7 @@ def build_loop(config: Config) -> Loop:
                                       do=f"Set {key}={least}, say."))  # fmt: skip
     make = partial(build, trust=trusted(config))
     task = make(config["task"], "task")
-    model = build_model(config["model"], task, trust=trusted(config))
+    model = build_model(config["model"], task, trust=trusted(config), scored=config.get("scored", "built"))
     world = World(task, model, make(config["rule"], "rule"), config["tasks"], frozenset(config["per_lane"]),
                   config["device"])  # fmt: skip
     first = {key: config[key] for key in LEVEL}
@@ -77,17 +78,22 @@ def _checks(config: Config) -> bool:
     return said in ("on", True)
 
 
-def build_model(node: Mapping[str, Any], task: Task, *, trust: Sequence[str] = ()) -> Model:
+def build_model(node: Mapping[str, Any], task: Task, *, trust: Sequence[str] = (), scored: Any = "built") -> Model:
     """Any `nn.Module` by its class, in the task's dtype; its `inputs` and `outputs` are the task's where it has such
     parameters and the node leaves them out."""
     make = partial(build, node, "model", trust=trust, inputs=task.inputs, outputs=task.outputs)
     if not issubclass(target(node.get("_target_", ""), "model", trust=trust), nn.Module):
         return make()
-    return Module(partial(_cast, make, getattr(task, "dtype", "float32")))
+    if scored not in ("built", "eval"):
+        raise ConfigError(explain(expected="scored=built or scored=eval", got=repr(scored), do="Leave it out: built."))
+    return Module(partial(_cast, make, getattr(task, "dtype", "float32")), scored)
 
 
 def _cast(make: Callable[[], nn.Module], dtype: str) -> nn.Module:
-    return make().to(getattr(torch, dtype))
+    """The module in a task's dtype, where its class leaves it at torch's default."""
+    module = make()
+    held = {one.dtype for one in (*module.parameters(), *module.buffers()) if one.dtype.is_floating_point}
+    return module.to(getattr(torch, dtype)) if held <= {torch.get_default_dtype()} else module
 
 
 def _given(node: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from sandbox.core.error import ConfigError, explain
 Config = dict[str, Any]
 # How a run is called, where it is kept, who watches, how long it goes on and what its launch allows: not what it is.
 COSMETIC = ("label", "runs", "tracker", "steps", "trust", "force", "launch", "check")
+USUAL = {"scored": "built"}  # of keys that came later: a run that leaves them so is what it was before
 GROUPS = ("meter", "tracker")  # of which there may be several, or none
 
 
@@ -49,5 +50,5 @@ def seeds_of(config: Config) -> list[int]:
 
 
 def _kept(config: Config) -> Config:
-    kept = {key: value for key, value in config.items() if key not in COSMETIC}
+    kept = {key: value for key, value in config.items() if key not in COSMETIC and USUAL.get(key) != value}
     return kept | {"meter": {where.partition(".")[2]: node for where, node in chosen(config, "meter")}}

@@ -100,7 +100,7 @@ class Lanes:
         """Predictions [L, n, …, outputs] on the batch of each lane; what the network changes in itself is forgotten."""
 
         def one(params: Params, task: Params, u: Tensor, body: Body) -> dict[str, Any]:
-            network = Network(world.model, body)
+            network = Network(world.model, body, scoring=True)
             batch = world.task.sample(task, network.acting(params), u, split)
             return {"prediction": network.predict(params, batch["x"]), "batch": dict(batch)}
 

@@ -32,6 +32,7 @@ class Network:
     model: Model
     body: Body
     calls: int = 0
+    scoring: bool = False  # it is scored by what it predicts, and doesn't learn from it
 
     def predict(self, params: Params, x: Tensor) -> Tensor:
         key = self.body["draws"].get("key")
@@ -39,13 +40,15 @@ class Network:
             self.calls += 1
             if not isinstance(self.model, Stateful):
                 return self.model.apply(params, x)
-            prediction, buffers = self.model.call(params, self.body["frozen"], self.body["buffers"], x)
+            apart = self.scoring and isinstance(self.model, ScoredApart)
+            call = self.model.score if apart else self.model.call  # type: ignore[attr-defined]
+            prediction, buffers = call(params, self.body["frozen"], self.body["buffers"], x)
         self.body = {**self.body, "buffers": buffers}
         return prediction
 
     def acting(self, params: Params) -> Act:
         """The policy: predictions by these weights, which leave no mark on this network."""
-        return partial(Network(self.model, self.body, self.calls + ACTS).predict, params)
+        return partial(Network(self.model, self.body, self.calls + ACTS, self.scoring).predict, params)
 
     def reach(self, world: World, task: Params) -> Reach:
         """What a rule can reach in this task."""
@@ -75,6 +78,13 @@ def keys(world: World, state: State, stream: str, split: str, steps: int) -> Ten
     """[steps, L] whole numbers that set what networks draw at t, t + 1, …: one for each lane and moment."""
     drawn = block(state.seed, f"{stream}/{split}/network", state.t, steps, (world.tasks,)).flatten(1, 2)
     return (drawn * (1 << 53)).long()
+
+
+@runtime_checkable
+class ScoredApart(Protocol):
+    """A network that predicts otherwise when it is scored: without dropout, by running statistics."""
+
+    def score(self, params: Params, frozen: Params, buffers: Params, x: Tensor) -> tuple[Tensor, Params]: ...
 
 
 @runtime_checkable

@@ -125,7 +125,7 @@ class _Trial:
         return found
 
     def _scores(self, split: Any, params: Params, task: Params, u: Tensor, body: Body) -> Tensor:
-        network = Network(self.world.model, body)
+        network = Network(self.world.model, body, scoring=True)
         batch = self.world.task.sample(task, network.acting(params), u, split)
         return self.world.task.objective(task, network.predict(params, batch["x"]), batch)
 

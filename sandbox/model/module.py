@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import torch
@@ -24,11 +25,12 @@ class Module:
 
     Parameters are the weights; those with `requires_grad=False` stay as they are. Buffers begin with each life. Hooks
     on modules act as in torch, and hooks on a parameter on its gradient. The mode that `make` leaves it in, `train()`
-    or `eval()`, is the mode that it is lived and scored in. Raises `ConfigError` for a module that can't be a function
-    of what it holds: a scripted one, or one whose weights don't exist before they are used.
+    or `eval()`, is the mode that it is lived in, and scored in too unless `scored` is "eval". Raises `ConfigError` for
+    a module that can't be a function of what it holds: a scripted one, or one whose weights don't exist before use.
     """
 
     make: Callable[[], nn.Module]
+    scored: Literal["built", "eval"] = "built"
     template: nn.Module = field(init=False, repr=False, compare=False)  # its code runs; its weights are never used
     trained: tuple[str, ...] = field(init=False, repr=False, compare=False)  # names, as the module has them
     still: tuple[str, ...] = field(init=False, repr=False, compare=False)
@@ -73,6 +75,18 @@ class Module:
             prediction, after = functional_call(self.template, {f"net.{name}": one for name, one in held.items()},
                                                 (x.clone(),))  # fmt: skip
         return prediction, {name: after[name] for name in buffers}
+
+    def score(self, params: Params, frozen: Params, buffers: Params, x: Tensor) -> tuple[Tensor, Params]:
+        """`call`, as the network is when it is scored."""
+        if self.scored == "built":
+            return self.call(params, frozen, buffers, x)
+        modes = {part: part.training for part in self.template.modules()}
+        self.template.eval()
+        try:
+            return self.call(params, frozen, buffers, x)
+        finally:
+            for part, mode in modes.items():
+                part.training = mode
 
     def hooked(self, grads: Params) -> Params:
         """The gradients of one lane after the hooks that the class has put on its parameters."""

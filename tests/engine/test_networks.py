@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -438,6 +439,21 @@ def test_buffers_are_of_a_life_and_begin_with_it() -> None:
     engine.scores(world, lived, "practice", "life")
     assert lived.buffers["n"].tolist() == [3] * 4
     assert engine.born(world, lived).buffers["n"].tolist() == [0] * 4
+
+
+def test_a_network_may_be_scored_in_eval_mode() -> None:
+    """By the running statistics that its life has gathered, and without dropout."""
+    layers = [nn.Linear(3, 6), nn.BatchNorm1d(6), nn.Dropout(0.5), nn.Linear(6, 1)]
+    world, engine = World(Waves(), Module(lambda: double(*map(deepcopy, layers)), "eval"), SGD(lr=0.05)), Functional()
+    with pytest.raises(ConfigError, match="slope of P"):  # torch gathers statistics off the tape
+        begun(world, engine)
+    lived, _ = engine.unroll(world, Loop(world, engine, (), check=False).start([0]).state, 3, "life", None)
+    net = world.model.built(0).eval()  # type: ignore[attr-defined]
+    net.load_state_dict({name: leaf[0] for name, leaf in {**lived.params, **lived.buffers}.items()})
+    task = {name: leaf[0] for name, leaf in lived.task.items()}
+    batch = world.task.sample(task, net, noise_for(world, lived, "life", "practice")[0], "practice")
+    by_hand = world.task.objective(task, net(batch["x"]), batch)
+    torch.testing.assert_close(engine.scores(world, lived, "practice", "life")[0], by_hand.detach())
 
 
 def test_frozen_weights_are_no_weights_of_a_life() -> None:
