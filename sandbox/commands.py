@@ -84,16 +84,17 @@ def new(arguments: Sequence[str]) -> int:
 @_command("check")
 def check(arguments: Sequence[str]) -> int:
     """See `USAGE`."""
-    first = arguments[0].partition("=")[0].removesuffix("._target_") if arguments else "gate"
-    code = 0
-    if arguments and "=" in arguments[0]:
-        code = _laws(arguments)
-    if first != "gate" or code == 1:
+    from sandbox.compose import bare, composed
+    from sandbox.stage import KINDS
+
+    words = bare(arguments)
+    group = words[0].partition("=")[0].removesuffix("._target_") if words else ""
+    code = _laws(words) if group in KINDS else 0
+    if code or group in {*KINDS} - {"gate"}:
         return code
     from sandbox.check import main
-    from sandbox.compose import composed
 
-    return main(composed(arguments))
+    return main(composed(words))
 
 
 def _laws(arguments: Sequence[str]) -> int:

@@ -131,8 +131,15 @@ def entries() -> tuple[EntryPoint, ...]:
 
 
 def plugins() -> tuple[str, ...]:
-    """The packages that bring configurations; to install one is to trust it."""
-    return tuple(dict.fromkeys(root_of(entry) for entry in entries()))
+    """The packages that bring configurations, and those that their configurations name: to install one is to trust
+    it."""
+    return _plugins(entries())
+
+
+@cache
+def _plugins(known: tuple[EntryPoint, ...]) -> tuple[str, ...]:
+    brought = [place for place in map(_of_package, known) if place is not None]
+    return tuple(dict.fromkeys([*map(root_of, known), *targets_in(brought)]))
 
 
 def broken() -> list[str]:

@@ -44,7 +44,7 @@ def installed(tmp_path, monkeypatch) -> Path:
     write(site / "acme_rules.py", RULE.format(module="sgd", base="SGD", name="Slow"))
     member(site / "acme" / "conf", "slow", "acme_rules.Slow")
     write(site / "acme-1.0.dist-info" / "METADATA", "Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
-    entries = "[sandbox.conf]\nacme = acme.conf\nother = acme_rules:conf\n"
+    entries = "[sandbox.conf]\nacme = acme.conf\nother = elsewhere:conf\n"
     write(site / "acme-1.0.dist-info" / "entry_points.txt", entries)
     work.mkdir()
     monkeypatch.chdir(work)
@@ -59,14 +59,14 @@ def installed(tmp_path, monkeypatch) -> Path:
 def test_an_installed_package_brings_its_members_and_is_not_imported_for_it(installed):
     node = composed(["rule=slow", "rule.by=3", *TINY])["rule"]
     assert node == {"_target_": "acme_rules.Slow", "by": 3}
-    assert build(node, "rule").by == 3.0
+    assert build(node, "rule").by == 3.0  # what a package's own files name comes with it
     assert [entry.place.name for entry in listed("rule", places()) if entry.name == "slow"] == ["acme"]
     with pytest.raises(ConfigError, match=r"no rule called 'sloww'\. Did you mean 'slow'\?"):
         worded(["rule=sloww"])
 
 
 def test_a_package_that_brings_nothing_is_told_where_something_is_missing(installed):
-    with pytest.raises(ConfigError, match=r"The package 'acme_rules' says .* in 'acme_rules:conf', and there are none"):
+    with pytest.raises(ConfigError, match=r"The package 'elsewhere' says .* in 'elsewhere:conf', and there are none"):
         worded(["rule=missing"])
     assert len(broken()) == 1
 
