@@ -9,7 +9,8 @@ from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from sandbox.core.error import ConfigError, did_you_mean, explain
+from sandbox.core.contract import told
+from sandbox.core.error import ConfigError, SandboxError, did_you_mean, explain
 from sandbox.trust import lacking, seam_at, seam_of, target
 
 ANY = ConfigDict(arbitrary_types_allowed=True)
@@ -31,7 +32,14 @@ class Typed:
 
     def build(self) -> Any:
         """The object; nodes within are built first."""
-        built = self.cls(**{key: _built(value) for key, value in self.values.items()})
+        parts = {key: _built(value) for key, value in self.values.items()}
+        try:
+            built = self.cls(**parts)
+        except SandboxError:
+            raise
+        except Exception as error:
+            raise ConfigError(explain(expected=f"{self.cls.__name__} at {self.where} to be built", got=told(error),
+                                      do="Other values, or mend its constructor."))  from error  # fmt: skip
         missing = [] if _is_network(built) else lacking(built, self.seam)
         if missing:
             raise ConfigError(explain(expected=f"{', '.join(missing)} of {self.cls.__name__} at {self.where}",

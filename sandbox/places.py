@@ -33,8 +33,7 @@ Kind = Literal["house", "package", "working folder", "command line"]
 
 @dataclass(frozen=True)
 class Place:
-    """A folder of configurations: `name` in a message, `root` on the disk (None where it can't be listed), `url` for
-    Hydra."""
+    """A folder of configurations: its name in a message, its place on the disk (None: unlisted) and for Hydra."""
 
     kind: Kind
     name: str
@@ -75,12 +74,8 @@ class Entry:
 
     @property
     def target(self) -> str:
-        node = self.node()
+        node = _yaml(self.path)
         return str(node.get("_target_", "")) if isinstance(node, Mapping) else ""
-
-    def node(self) -> Any:
-        """What the file says."""
-        return yaml.safe_load(self.path.read_text()) or {}
 
     def _comments(self) -> Iterator[str]:
         for line in self.path.read_text().splitlines():
@@ -131,8 +126,7 @@ def entries() -> tuple[EntryPoint, ...]:
 
 
 def plugins() -> tuple[str, ...]:
-    """The packages that bring configurations, and those that their configurations name: to install one is to trust
-    it."""
+    """The packages that bring configurations, and those that they name: to install one is to trust it."""
     return _plugins(entries())
 
 
@@ -223,13 +217,26 @@ def listed(group: str, within: Iterable[Place]) -> list[Entry]:
 
 
 def alone(group: str, name: str, within: Iterable[Place]) -> None:
-    """Raises `ConfigError` naming both where two places call something so."""
+    """Raises `ConfigError` naming both where two places call something so, and where its file is none."""
     held = holders(group, within).get(name, [])
     if len(held) > 1:
         first, second = (place.name for place in held[:2])
         raise ConfigError(explain(
             expected=f"one {group} called '{name}'", got=f"one of {first} and one of {second}",
             do=f"Rename {held[1].root / group / name if held[1].root else second}.yaml."))  # fmt: skip
+    if held and held[0].root is not None:
+        _yaml(held[0].root / group / f"{name}.yaml", strict=True)
+
+
+def _yaml(path: Path, *, strict: bool = False) -> Any:
+    """What a file says; where it says nothing that can be read, None, or `ConfigError` if `strict`."""
+    try:
+        return yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        if not strict:
+            return None
+        got = " ".join(str(error).split())
+        raise ConfigError(explain(expected=f"YAML in {path}", got=got, do="Mend that line.")) from error
 
 
 # ---- whom a command line trusts -------------------------------------------------------------------------------------
@@ -253,7 +260,7 @@ def names_in(value: str) -> list[str]:
 def targets_in(within: Iterable[Place]) -> list[str]:
     """The packages that the configurations in folders name at `_target_`, none of Python's own."""
     roots = [place.root for place in within if place.kind != "house" and place.root is not None]
-    nodes = [yaml.safe_load(path.read_text()) for folder in roots for path in folder.rglob("*.yaml")]
+    nodes = [_yaml(path) for folder in roots for path in folder.rglob("*.yaml")]
     names = {name.partition(".")[0] for node in nodes for name in _targets(node) if "." in name}
     return sorted(names - {"sandbox", "torch", *sys.stdlib_module_names})
 

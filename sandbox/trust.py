@@ -42,8 +42,9 @@ def target(path: str, where: str, *, trust: Sequence[str] = (), seam: type | Non
     _allow(module, path, where, trust)
     try:
         found = getattr(_imported(module, trust), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(explain(expected=f"an importable class at {where}._target_", got=f"'{path}' ({error})",
+    except Exception as error:  # whatever a module of somebody's raises as it is run
+        what = f"{type(error).__name__}: {error}" if not isinstance(error, ImportError | AttributeError) else error
+        raise ConfigError(explain(expected=f"an importable class at {where}._target_", got=f"'{path}' ({what})",
                                   do="Spell out package.module.Class; install its package."))  from error  # fmt: skip
     if not inspect.isclass(found):
         raise ConfigError(explain(expected=f"a class at {where}._target_", got=f"'{path}', a {type(found).__name__}",

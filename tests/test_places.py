@@ -150,3 +150,27 @@ def test_a_run_is_called_by_the_class_that_was_named():
 def test_one_place_is_no_conflict():
     here = Place("command line", "x", "file:///nowhere", None)
     alone("rule", "sgd", [*places(), here])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("class Mine:\n    x = (\n", r"'mine\.Mine' \(SyntaxError: .*mine\.py, line 2"),
+     ("1 / 0\n", r"'mine\.Mine' \(ZeroDivisionError: division by zero\)"),
+     ("import nowhere_at_all\n", r"No module named 'nowhere_at_all'"),
+     (RULE.format(module="sgd", base="SGD", name="Mine") + "    def __post_init__(self): 1 / self.by\n",
+      r"Mine at rule to be built; got ZeroDivisionError: .*mine\.py:9")],
+)  # fmt: skip
+def test_what_a_module_raises_is_told_in_one_line(text, said, installed):
+    write(installed / "mine.py", text)
+    with pytest.raises(ConfigError, match=said) as told:
+        build({"_target_": "mine.Mine", **({"by": 0} if "by" in text else {})}, "rule", trust=["mine"])
+    assert "\n" not in str(told.value)
+
+
+def test_a_file_that_is_none_is_told_where_it_is_chosen_and_nowhere_else(installed):
+    write(installed / "conf" / "rule" / "bad.yaml", "# Bad.\n_target_: [mine.Mine\nlr: 1\n")
+    member(installed / "conf", "good", "mine.Good")
+    assert composed(["rule=good"])["trust"] == ["mine"]
+    assert next(entry for entry in listed("rule", places()) if entry.name == "bad").about == "Bad."
+    with pytest.raises(ConfigError, match=r"YAML in .*conf/rule/bad\.yaml; got while parsing"):
+        composed(["rule=bad"])
