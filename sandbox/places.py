@@ -223,7 +223,7 @@ def alone(group: str, name: str, within: Iterable[Place]) -> None:
         first, second = (place.name for place in held[:2])
         raise ConfigError(explain(
             expected=f"one {group} called '{name}'", got=f"one of {first} and one of {second}",
-            do=f"Rename {held[1].root / group / name if held[1].root else second}.yaml, or run elsewhere."))  # fmt: skip
+            do=f"Rename {held[1].root / group / name if held[1].root else second}.yaml."))  # fmt: skip
     if held and held[0].root is not None:
         _yaml(held[0].root / group / f"{name}.yaml", strict=True)
 

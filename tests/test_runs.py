@@ -15,11 +15,13 @@ from torch import nn
 
 import sandbox
 from sandbox.compose import composed
+from sandbox.config import build
 from sandbox.core.error import ConfigError, LineageError
 from sandbox.experiment import replay
 from sandbox.identity import identity
 from sandbox.meter.drift import Drift
 from sandbox.objects import configured, literal
+from sandbox.places import listed, places
 from sandbox.rule.sgd import SGD
 from sandbox.runs import Columns
 
@@ -143,6 +145,19 @@ def test_a_class_a_partial_and_a_name_stand_for_a_member():
     assert node(rule="sgd") == {"_target_": "sandbox.rule.sgd.SGD", "lr": 0.01, "per_parameter": False}
     assert set(node(meter=["gap", Drift(every=3)])) == {"gap", "drift"}
     assert node(meter=Drift(every=3))["drift"] == {"_target_": "sandbox.meter.drift.Drift", "every": 3}
+
+
+MEMBERS = [entry for group in ("task", "rule", "meta_learner", "gate", "engine") for entry in listed(group, places())
+           if entry.name != "yoked"]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("entry", MEMBERS, ids=lambda entry: f"{entry.group}-{entry.name}")
+def test_an_object_and_its_name_are_one_run(entry):
+    named = composed([f"{entry.group}={entry.name}"])
+    built = build(named[entry.group], entry.group)
+    handed = configured([], {entry.group: built}).config | {"model": named["model"]}  # which a task's file may choose
+    assert identity(handed) == identity(named)
 
 
 def test_an_object_in_a_preset_s_place_takes_nothing_of_what_was_meant_for_another():
