@@ -27,6 +27,7 @@ from sandbox.core.error import ConfigError, explain
 
 GROUP = "sandbox.conf"  # the entry point group by which an installed package brings configurations and members
 FOLDER = "conf"  # of the working folder
+SPELT = re.compile(r"_target_['\"]?\s*[:=]\s*['\"]?([A-Za-z_][\w.]*)")  # in a word of the command line
 NEEDS = "Needs: "  # a comment of a member's file: words that it wants around it
 Kind = Literal["house", "package", "working folder", "command line"]
 
@@ -245,7 +246,7 @@ def _yaml(path: Path, *, strict: bool = False) -> Any:
 def trusted_by(words: Sequence[str], folders: Sequence[Place]) -> list[str]:
     """The packages that a command line trusts by naming them: a class at `_target_`, a folder, or something in `conf`
     of the working folder, which stands for what that folder's files name."""
-    found = [value.partition(".")[0] for key, value in _pairs(words) if key.endswith("_target_")]
+    found = [name.partition(".")[0] for word in words for name in SPELT.findall(word)]
     here = [place for place in standing() if place.kind == "working folder"]
     chosen = [place for place in here for key, value in _pairs(words) for name in names_in(value)
               if name in place.members(key)]  # fmt: skip

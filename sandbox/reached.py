@@ -27,8 +27,8 @@ def rule_reached(world: World, state: State) -> None:
     params, task, phi = (_row(tree) for tree in (state.init, state.task, state.rule))
     static = world.rule.static if isinstance(world.rule, Static) else ()
     reals = {name: leaf for name, leaf in phi.items() if leaf.is_floating_point() and name not in static}
-    batches = [_batch(world, state, task, params, "train", k) for k in range(STEPS)]
-    judged = _batch(world, state, task, params, "practice" if "practice" in world.task.noise else "train", STEPS)
+    batches = [_batch(world, state, "train", k) for k in range(STEPS)]
+    judged = _batch(world, state, "practice" if "practice" in world.task.noise else "train", STEPS)
     reach = Reach(world.model.apply, partial(world.task.objective, task))
     before = _double(world.rule.slots(params))
 
@@ -45,34 +45,38 @@ def rule_reached(world: World, state: State) -> None:
 
 
 def task_reached(world: World, state: State) -> None:
-    """P is a smooth function of what is predicted. Raises `ContractError`."""
+    """P has a finite derivative in what is predicted. It need not be that of its value: of an episode that is over, the
+    reward depends on no prediction, and its policy gradient does. Raises `ContractError`."""
     params, task = _row(state.init), _row(state.task)
-    batch = _batch(world, state, task, params, "train", 0)
+    batch = _batch(world, state, "train", 0)
     prediction = {"prediction": world.model.apply(params, batch["x"]).detach()}
-    _agree(lambda at: world.task.objective(task, at["prediction"], batch).mean(), prediction,
-           f"what {_name(world.task)} judges", "P")  # fmt: skip
+    found = _derivatives(lambda at: world.task.objective(task, at["prediction"], batch).mean(), prediction,
+                         f"what {_name(world.task)} judges", "P")  # fmt: skip
+    if not all(bool(torch.isfinite(grad).all()) for grad in found.values()):
+        raise ContractError(explain(expected=f"a finite derivative of P in what {_name(world.task)} judges",
+                                    got="one that is not", do="Look at what divides or takes a root."))  # fmt: skip
 
 
 def _agree(outcome: Callable[[Params], Tensor], leaves: Params, whose: str, of: str) -> None:
     """Every leaf has a derivative on the tape, and they agree with central differences along one direction."""
+    for name, grad in _derivatives(outcome, leaves, whose, of).items():
+        _holds(outcome, leaves, name, grad, f"'{name}' of {whose}", of)
+
+
+def _derivatives(outcome: Callable[[Params], Tensor], leaves: Params, whose: str, of: str) -> Params:
+    """d outcome / d leaf; raises `ContractError` for a leaf that has none."""
     with torch.enable_grad():
         at = {name: leaf.clone().requires_grad_() for name, leaf in leaves.items()}
-        if not at:
-            return
-        value = outcome(at)
-        found = (
-            torch.autograd.grad(value, list(at.values()), allow_unused=True)
-            if value.requires_grad
-            else [None] * len(at)
-        )
+        value = outcome(at) if at else torch.zeros(())
+        tied = value.requires_grad
+        found = torch.autograd.grad(value, list(at.values()), allow_unused=True) if tied else [None] * len(at)
     lost = [name for name, grad in zip(at, found, strict=True) if grad is None]
     if lost:
         raise ContractError(explain(
             expected=f"{of} to depend on every number of {whose}", got=f"no derivative for {lost}",
             do="Use it, or look for what takes it off the tape: .detach(), .data, .item(), float(), torch.no_grad, "
                "torch.tensor(…) of a tensor."))  # fmt: skip
-    for name, grad in zip(at, found, strict=True):
-        _holds(outcome, leaves, name, torch.as_tensor(grad), f"'{name}' of {whose}", of)
+    return {name: grad for name, grad in zip(at, found, strict=True) if grad is not None}
 
 
 def _holds(outcome: Callable[[Params], Tensor], leaves: Params, name: str, grad: Tensor, whose: str, of: str) -> None:
@@ -107,7 +111,9 @@ def _double(tree: Params) -> Params:
     return tree_map(lambda leaf: leaf.double() if leaf.is_floating_point() else leaf, tree)
 
 
-def _batch(world: World, state: State, task: Params, params: Params, split: Any, k: int) -> Batch:
+def _batch(world: World, state: State, split: Any, k: int) -> Batch:
+    """A batch of the first life, collected in its own dtype, in float64."""
+    params, task = ({name: leaf[0].detach() for name, leaf in tree.items()} for tree in (state.init, state.task))
     noise = uniform(int(state.seed[0]), f"reached/{split}", k, (world.task.noise[split],))
     return _double(dict(world.task.sample(task, partial(world.model.apply, params), noise, split)))
 

@@ -35,7 +35,7 @@ USUAL: Mapping[str, Mapping[str, str]] = {
     "meter": BOUNDED | {"meta_learner": "reflective"},
 }
 SMALL = {"train": 60, "practice": 20, "gate": 20, "batch": 16, "tasks": 3, "every": 1, "probes": 2, "partitions": 2,
-         "agents": 20, "cut": 2}  # fmt: skip
+         "agents": 20, "cut": 2, "length": 8, "vocabulary": 9, "width": 8, "episodes": 2}  # fmt: skip
 SIZE = {
     "check": "off",
     "seeds": 2,
@@ -142,7 +142,7 @@ def _named(words: Sequence[str]) -> tuple[str, str]:
 def small(config: Config) -> Config:
     """The same run, small enough to be lived many times; what is nobody's but the author's stays as it is."""
     meters = {name: _less(node) for name, node in (config.get("meter") or {}).items()}
-    return config | SIZE | {"task": _less(config["task"]), "meter": meters}
+    return config | SIZE | {"task": _less(config["task"]), "model": _less(config["model"]), "meter": meters}
 
 
 def _less(node: dict[str, Any]) -> dict[str, Any]:

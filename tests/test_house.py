@@ -120,7 +120,8 @@ def is_shared(path: Path) -> bool:
     """Whether another file of its wing imports it: then it is what members share, and no member."""
     module = f"sandbox.{path.parent.name}.{path.stem}"
     beside = [other for other in path.parent.glob("*.py") if other != path]
-    return any(f"from {module} import" in other.read_text() for other in beside)
+    said = (f"from {module} import", f"from sandbox.{path.parent.name} import {path.stem}\n")
+    return any(one in other.read_text() for other in beside for one in said)
 
 
 @pytest.mark.parametrize("path", ROOMS, ids=name)
