@@ -17,6 +17,7 @@ Make = Callable[[Config], Loop]
 Choice = dict[str, Any]  # key of a configuration: what stands there
 PARTIES = ("rule", "task", "meta_learner", "engine", "model", "gate", "lifetime")
 STEPS = 2  # the first edit acts in the second step, and a life that persists is then of another age
+UNTRIED = ("gymnasium",)  # members that are never proposed: what they need is not installed with the rest
 MOST = 60  # compositions that are tried before none is named
 
 
@@ -108,8 +109,8 @@ def _others(here: Choice, key: str) -> list[Choice]:
     if key == "lifetime":
         return [{key: "episodic" if here[key] == "persistent" else "persistent"}]
     found: list[Choice] = []
-    for _, node in _members(key):
-        if node["_target_"] in (here[key]["_target_"], "???"):
+    for name, node in _members(key):
+        if node["_target_"] in (here[key]["_target_"], "???") or name in UNTRIED:
             continue
         own = {name: value for name, value in node.items() if name != "defaults"}
         found.append({key: own, **({"model": _model_of(node)} if key == "task" else {})})

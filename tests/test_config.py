@@ -14,6 +14,7 @@ from sandbox.gate.always import Always
 from sandbox.gate.paired_t import PairedT
 from sandbox.meta_learner.none import Nothing
 from sandbox.meta_learner.yoked import Yoked
+from sandbox.task.gymnasium import Gymnasium
 
 PAIRED_T = "sandbox.gate.paired_t.PairedT"
 
@@ -94,3 +95,18 @@ def test_a_mistake_within_a_node_is_told_by_its_place():
 def test_the_whole_gate_from_words():
     node = {"_target_": PAIRED_T, "trials": 3, "score": {"objective": "calibrated"}}
     assert make(node, "gate") == PairedT(3, score=Score("calibrated"))
+
+
+def test_a_member_that_extends_another_reads_its_fields_where_they_were_written() -> None:
+    """Names of annotations (`Mapping`) are those of the module of the base, and not known here."""
+
+    @dataclass(frozen=True)
+    class Walk(Gymnasium):
+        steps: int = 3
+
+    node = {"_target_": f"{__name__}.Walk", "options": {"sutton_barto_reward": True}, "episodes": "two"}
+    globals()["Walk"] = Walk
+    Walk.__qualname__ = "Walk"
+    assert make(node | {"episodes": 2}, "task").options == {"sutton_barto_reward": True}
+    with pytest.raises(ConfigError, match=r"int at task\.episodes; got 'two'"):
+        make(node, "task")

@@ -17,6 +17,7 @@ from sandbox.core.error import ConfigError, explain
 from sandbox.core.protocols import Params
 from sandbox.core.random import untouched
 from sandbox.model.kernels import twice_differentiable
+from sandbox.model.scripted import held_by_scripts, within_scripts
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Module:
     Parameters are the weights; those with `requires_grad=False` stay as they are. Buffers begin with each life. Hooks
     on modules act as in torch, and hooks on a parameter on its gradient. The mode that `make` leaves it in, `train()`
     or `eval()`, is the mode that it is lived in, and scored in too unless `scored` is "eval". Raises `ConfigError` for
-    a module that can't be a function of what it holds: a scripted one, or one whose weights don't exist before use.
+    a module that can't be a function of what it holds: a compiled one, or one whose weights don't exist before use.
     """
 
     make: Callable[[], nn.Module]
@@ -35,6 +36,7 @@ class Module:
     trained: tuple[str, ...] = field(init=False, repr=False, compare=False)  # names, as the module has them
     still: tuple[str, ...] = field(init=False, repr=False, compare=False)
     moving: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    scripted: tuple[str, ...] = field(init=False, repr=False, compare=False)
     recurrent: bool = field(init=False, repr=False, compare=False)
     hooks: bool = field(init=False, repr=False, compare=False)  # whether a parameter has one on its gradient
 
@@ -47,6 +49,7 @@ class Module:
             "trained": tuple(name for name, one in parameters.items() if one.requires_grad),
             "still": tuple(name for name, one in parameters.items() if not one.requires_grad),
             "moving": tuple(buffers),
+            "scripted": within_scripts(module, (*parameters, *buffers)),
             "hooks": any(one._backward_hooks for one in parameters.values()),
             "recurrent": any(isinstance(part, nn.RNNBase) for part in module.modules()),
         }
@@ -71,7 +74,8 @@ class Module:
 
     def call(self, params: Params, frozen: Params, buffers: Params, x: Tensor) -> tuple[Tensor, Params]:
         held = {**params, **frozen, **{name: buffer.clone() for name, buffer in buffers.items()}}  # it may write there
-        with twice_differentiable(recurrent=self.recurrent):
+        scripted = {f"net.{name}": held.pop(name) for name in self.scripted}
+        with twice_differentiable(recurrent=self.recurrent), held_by_scripts(self.template, scripted):
             prediction, after = functional_call(self.template, {f"net.{name}": one for name, one in held.items()},
                                                 (x.clone(),))  # fmt: skip
         return prediction, {name: after[name] for name in buffers}
@@ -120,9 +124,10 @@ class _Whole(nn.Module):
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
+        self.buffered = any(True for _ in net.buffers())
 
     def forward(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        return self.net(x), dict(self.net.named_buffers())
+        return self.net(x), dict(self.net.named_buffers()) if self.buffered else {}
 
 
 def _kind(module: nn.Module) -> str:
@@ -138,8 +143,6 @@ def _refuse(module: nn.Module) -> None:
 
 def _problems(module: nn.Module) -> Iterator[tuple[str, str, str]]:
     for name, part in module.named_modules():
-        if isinstance(part, torch.jit.ScriptModule):
-            yield name or "itself", "a scripted module", "Hand over the class that it was scripted from."
         if _kind(part) == "OptimizedModule":
             yield name or "itself", "a compiled module", "Its gradients have no derivative: leave out compile."
     for name, weight in module.named_parameters():

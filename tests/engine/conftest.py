@@ -1,4 +1,4 @@
-"""Every rule of conf/rule in a small world of real digits in float64, under each engine that runs it."""
+"""Every rule of conf/rule in a small world in float64, under each engine that runs it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from torch import nn
 
 from sandbox.config import build
+from sandbox.core.error import ConfigError
 from sandbox.core.finding import Finding
-from sandbox.core.protocols import Engine, Rule, World
+from sandbox.core.protocols import Engine, Reach, Rule, World
 from sandbox.core.state import State
 from sandbox.engine.functional import Functional
 from sandbox.engine.higher import Higher, NeedsOptimizer
 from sandbox.loop.reflect import Loop
 from sandbox.model.module import Module
+from sandbox.task.coin_grid import CoinGrid
 from sandbox.task.noisy_digits import NoisyDigits
 
 CONF = Path(__file__).parents[2] / "conf" / "rule"
@@ -26,6 +29,7 @@ RULES: dict[str, Rule] = {name: build(node, "rule") for name, node in NODES.item
 RULES["sgd per parameter"] = build(NODES["sgd"] | {"per_parameter": True}, "rule")
 OURS = {name: rule for name, rule in RULES.items() if not isinstance(rule, NeedsOptimizer)}
 DIGITS = NoisyDigits(dtype="float64", train=60, practice=20, gate=20, batch=8)
+GRID = CoinGrid(size=2, steps=3, episodes=20, elsewhere=0.5, dtype="float64")
 
 Make = Callable[..., World]
 
@@ -44,6 +48,24 @@ def network() -> nn.Module:
     return nn.Sequential(nn.Linear(64, 4), nn.Tanh(), nn.Linear(4, 10)).double()
 
 
+def acting() -> nn.Module:
+    return nn.Sequential(nn.Linear(GRID.inputs, 4), nn.Tanh(), nn.Linear(4, GRID.outputs)).double()
+
+
+def learns(rule: Rule) -> bool:
+    """Whether a rule can learn from digits; otherwise it learns from acting."""
+    model = Module(network)
+    params, noise = model.init(0), torch.zeros(2 * 1797 * 2, dtype=torch.float64)
+    task = DIGITS.draw(noise[: DIGITS.noise["draw"]], held_out=False)
+    batch = DIGITS.sample(task, lambda x: x, noise[: DIGITS.noise["train"]], "train")
+    reach = Reach(model.apply, lambda prediction, batch: DIGITS.objective(task, prediction, batch))
+    try:
+        rule.loss(rule.init(params), params, rule.slots(params), batch, reach)
+    except ConfigError:
+        return False
+    return True
+
+
 @pytest.fixture(params=OURS)
 def rule(request: pytest.FixtureRequest) -> Rule:
     """Each rule that both engines run."""
@@ -55,6 +77,7 @@ def engine(request: pytest.FixtureRequest) -> Engine:
     return request.param
 
 
+ACTING = [rule for rule in RULES.values() if not learns(rule)]
 PAIRS = [(rule, Functional()) for rule in OURS.values()] + [(rule, Higher()) for rule in RULES.values()]
 
 
@@ -64,10 +87,23 @@ def pair(request: pytest.FixtureRequest) -> tuple[Rule, Engine]:
     return request.param
 
 
+@pytest.fixture(params=[pair for pair in PAIRS if not any(pair[0] is rule for rule in ACTING)],
+                ids=lambda pair: f"{type(pair[0]).__name__}-{type(pair[1]).__name__}")  # fmt: skip
+def given(request: pytest.FixtureRequest) -> tuple[Rule, Engine]:
+    """Each rule whose data are given, whatever it does: what one collects by acting jumps as weights move, and only the
+    mean over all that may happen has a slope."""
+    return request.param
+
+
 @pytest.fixture(scope="session")
 def make() -> Make:
     """The world of a rule; `tasks` a seed."""
-    return lambda rule, tasks=1: World(DIGITS, Module(network), rule, tasks)
+
+    def world(rule: Rule, tasks: int = 1) -> World:
+        acts = any(rule is each for each in ACTING)
+        return World(GRID if acts else DIGITS, Module(acting if acts else network), rule, tasks)
+
+    return world
 
 
 @pytest.fixture(scope="session")

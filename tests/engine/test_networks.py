@@ -252,6 +252,16 @@ LIVED: dict[str, Any] = {
         lambda net, x: torch.tanh(net.h["en/fr"](x) + net.a(x)),
         setting("h", lambda: nn.ModuleDict({"en/fr": nn.Linear(3, 6, dtype=D)})),
     ),
+    "a scripted module": lambda: torch.jit.script(double(nn.Linear(3, 6), nn.Tanh(), nn.Linear(6, 1))),
+    "a scripted part": over(
+        lambda net, x: net.s(net.a(x)),
+        setting("s", lambda: torch.jit.script(double(nn.Linear(6, 6), nn.BatchNorm1d(6), nn.Tanh()))),
+    ),
+    "a convolution and max-pooling": over(
+        lambda net, x: F.max_pool1d(torch.tanh(net.c(net.a(x)[:, None])), 2).flatten(1),
+        setting("c", lambda: nn.Conv1d(1, 2, 3, padding=1, dtype=D)),
+    ),
+    "normalised layers": lambda: double(nn.Linear(3, 6), nn.GroupNorm(2, 6), nn.LayerNorm(6), nn.Linear(6, 1)),
     "a cache of its first call": over(
         lambda net, x: torch.tanh(net.a(x) * cached(net)),
     ),
@@ -264,6 +274,10 @@ def cached(net: Any) -> Tensor:
     return net.kept
 
 
+SCRIPTED = pytest.mark.filterwarnings("ignore:.*torch.jit.script.*")  # torch says that it is old
+
+
+@SCRIPTED
 @pytest.mark.parametrize("kind", LIVED)
 def test_a_network_lives_as_in_a_plain_loop(kind: str) -> None:
     agrees(LIVED[kind], Functional())
@@ -274,6 +288,7 @@ def test_so_it_does_under_the_other_engine(kind: str) -> None:
     agrees(LIVED[kind], Higher())
 
 
+@SCRIPTED
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [kind for kind in LIVED if kind != "dropout"])
 def test_every_kind_lives_so_under_the_other_engine(kind: str) -> None:
@@ -361,10 +376,25 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "distances": (
         over(lambda net, x: torch.exp(-torch.cdist(net.a(x), net.c)), CENTRES), "no second derivative",
     ),
+    "normalised weights, whose second derivative torch has wrong": (
+        lambda: Net(plain, lambda net: setattr(net, "a", nn.utils.parametrizations.weight_norm(net.a))),
+        "by central differences",
+    ),
+    "straight-through rounding": (
+        over(lambda net, x: net.a(x) + (net.a(x).round() - net.a(x)).detach()), "by central differences",
+    ),
+    "an activation cut off the tape": (
+        over(lambda net, x: net.a(x) + torch.tanh(net.a(x)).detach()), "by central differences",
+    ),
+    "an orthogonal weight, which jumps": (
+        lambda: Net(plain, lambda net: setattr(net, "a", nn.utils.parametrizations.orthogonal(net.a))), "P jumps",
+    ),
+    "a weight that no loss uses": (
+        lambda: Net(plain, setting("u", lambda: nn.Linear(2, 2, dtype=D))), "no gradient for",
+    ),
     "a reentrant checkpoint": (
         over(lambda net, x: checkpoint(lambda h: torch.tanh(net.a(h)), x, use_reentrant=True)), "use_reentrant=False",
     ),
-    "a scripted module": (lambda: torch.jit.script(nn.Linear(3, 1, dtype=D)), "a scripted module"),
     "a lazy layer": (lambda: nn.LazyLinear(1, dtype=D), "Say its input size"),
     "nothing to train": (lambda: nn.Linear(3, 1, dtype=D).requires_grad_(False), "weights to train"),
     "weights of no seed": (
@@ -379,13 +409,19 @@ REFUSED: dict[str, tuple[Any, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script.*")
 @pytest.mark.parametrize("engine", [Functional(), Higher()], ids=["functional", "higher"])
 @pytest.mark.parametrize("kind", REFUSED)
 def test_what_is_no_function_of_what_it_holds_is_refused_before_the_first_step(kind: str, engine: Engine) -> None:
     make, said = REFUSED[kind]
     with pytest.raises(ConfigError, match=said):
         begun(world_of(make), engine)
+
+
+@pytest.mark.slow  # torch.compile takes seconds to import
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_compiled_module_is_refused() -> None:
+    with pytest.raises(ConfigError, match="a compiled module"):
+        Module(lambda: torch.compile(nn.Linear(3, 1)))  # type: ignore[arg-type, return-value]
 
 
 def test_without_a_tape_only_what_is_lived_has_to_be_right() -> None:
