@@ -22,6 +22,8 @@ import torch
 PACKAGES = ("torch", "higher", "hydra-core", "wandb", "numpy", "scipy", "scikit-learn")
 HOUSE = ("sandbox.core", "sandbox.loop")  # packages that every run goes through, whole
 ENTRY = ("sandbox.experiment", "sandbox.config", "sandbox.model.module")  # and single modules
+FOLDERS = {"site-packages", "dist-packages"}  # another environment's, on whose packages this one stands
+START = "sandbox"  # what a script imports to start its runs
 SITE = tuple(Path(sysconfig.get_path(name)) for name in ("purelib", "platlib"))
 
 Provenance = Mapping[str, Mapping[str, Any]]
@@ -50,7 +52,7 @@ def provenance(classes: Iterable[type]) -> dict[str, dict[str, Any]]:
     read = {"sandbox": _read(house, follow=lambda name: name in house and name not in ENTRY)}
     for cls in classes:
         modules = [kind.__module__ for kind in getattr(cls, "__mro__", (cls,))]  # a function has none
-        read[_path(cls)] = _read(modules, follow=lambda name: True, without=house)
+        read[_path(cls)] = _read(modules, follow=lambda name: True, without=[*house, START])
     checkouts = _checkouts({path for code in read.values() for path in code.files.values()})
     return {name: code.described(checkouts) for name, code in read.items()}
 
@@ -138,14 +140,14 @@ def _origin(name: str) -> Path | None:
             for depth, _ in enumerate(rest, start=2):
                 places = spec.submodule_search_locations if spec else None
                 spec = PathFinder.find_spec(".".join(name.split(".")[:depth]), places) if places else None
-        except (ImportError, ValueError):
+        except (ImportError, ValueError, KeyError):  # of a namespace that nobody has imported
             return None
         file = spec.origin if spec else None
     return Path(file) if file and file.endswith(".py") else None
 
 
 def _installed(path: Path) -> bool:
-    return any(path.is_relative_to(site) for site in SITE)
+    return any(path.is_relative_to(site) for site in SITE) or not FOLDERS.isdisjoint(path.parts)
 
 
 def _version(module: str) -> dict[str, str]:

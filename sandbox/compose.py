@@ -6,20 +6,31 @@ its place, and a class named at `_target_` would be given the settings of the cl
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from sandbox.core.error import ConfigError, did_you_mean, explain
+from sandbox.places import (
+    Place,
+    alone,
+    broken,
+    groups,
+    holders,
+    named,
+    names_in,
+    places,
+    standing,
+    tell_hydra,
+    trusted_by,
+)
 
 OLD = hydra.__version__ < "1.4"
 BASE: dict[str, Any] = {"version_base": None} if OLD else {}  # 1.3 asks for it, 1.4 warns of it
@@ -27,12 +38,15 @@ CONF = "sandbox.conf"
 SINGLE = ("task", "model", "rule", "meta_learner", "gate", "engine")  # groups of which one member is chosen
 SEVERAL = ("meter", "tracker")
 BUNDLES = ("preset", "experiment")  # groups that set what other groups chose
-ELSEWHERE = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "hydra.searchpath")
+ELSEWHERE = ("--config-path", "-cp", "--config-name", "-cn")  # another tree than the house's
+FLAGGED = ("--config-dir", "-cd")
+SWAPPED = ("rule", "meta_learner", "gate", "engine", "model")  # groups whose choice shows in a label
 
 
 @contextmanager
 def _house() -> Iterator[None]:
     """Hydra over the house's configurations, also within a job of Hydra's, which it leaves as it was."""
+    tell_hydra()
     running = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
     try:
@@ -51,13 +65,9 @@ def worded(arguments: Sequence[str]) -> list[str]:
     Raises `ConfigError` for a key that is none, and for a member that isn't there.
     """
     elsewhere = any(word.split("=")[0] in ELSEWHERE for word in arguments)
-    with _house():
-        loader = GlobalHydra.instance().config_loader()
-        groups = [name for name in loader.get_group_options("", results_filter=None) if "." not in name]
-        keys = [
-            str(key) for key in OmegaConf.create(files(CONF).joinpath("config.yaml").read_text()) if key != "defaults"
-        ]
-        members = {group: _members(loader, group) for group in groups}
+    known = places(arguments)
+    keys = [str(key) for key in OmegaConf.create(files(CONF).joinpath("config.yaml").read_text()) if key != "defaults"]
+    roots = [*groups(known), *keys]
     words: list[str] = []
     for word in arguments:
         key, equals, value = word.partition("=")
@@ -66,19 +76,26 @@ def worded(arguments: Sequence[str]) -> list[str]:
             words.append(word)
             continue
         root, *rest = name.split(".")
-        if root not in (*groups, *keys):
-            if elsewhere and not rest:  # a group of a folder that is looked in only later
-                words.append(word)
-                continue
-            raise ConfigError(explain(expected="a known key", got=f"'{name}'",
-                                      do=did_you_mean(root, [*groups, *keys])))  # fmt: skip
-        if rest and root in SEVERAL and rest[0] not in members[root] and not elsewhere:
-            raise ConfigError(explain(expected=f"a {root} at {name}", got=f"'{rest[0]}'",
-                                      do=did_you_mean(rest[0], members[root])))  # fmt: skip
-        if not rest and root in groups and not elsewhere:
-            _known(root, value, members[root])
+        if root not in roots and not elsewhere:
+            raise ConfigError(explain(expected="a known key", got=f"'{name}'", do=did_you_mean(root, roots)))
+        if not elsewhere:
+            _there(root, rest, value, known)
         words.append(f"++{name}={value}" if rest else f"{name}={value}")
     return words
+
+
+def _there(root: str, rest: Sequence[str], value: str, known: Sequence[Place]) -> None:
+    """Raises `ConfigError` where a word chooses or sets a member that isn't there, or that two places call so."""
+    members = holders(root, known)
+    if rest and root in SEVERAL and rest[0] not in members:
+        raise ConfigError(explain(expected=f"a {root} at {'.'.join([root, *rest])}", got=f"'{rest[0]}'",
+                                  do=did_you_mean(rest[0], members)))  # fmt: skip
+    if rest or not members or any(mark in value for mark in "(){}$"):
+        return
+    for name in names_in(value):
+        if name not in members and not value.startswith("["):
+            raise ConfigError(" ".join([f"no {root} called '{name}'. {did_you_mean(name, members)}", *broken()]))
+        alone(root, name, known)
 
 
 def as_typed(words: Sequence[str]) -> list[str]:
@@ -86,56 +103,86 @@ def as_typed(words: Sequence[str]) -> list[str]:
     return [word.lstrip("+") for word in words if word.lstrip("+").partition("=")[0] != "launch"]
 
 
-def _known(group: str, value: str, members: Sequence[str]) -> None:
-    if any(mark in value for mark in "()[]{}$"):
-        return
-    for name in value.split(","):
-        if name and name not in members:
-            raise ConfigError(f"no {group} called '{name}'. {did_you_mean(name, members)}")
-
-
-def _members(loader: Any, group: str) -> list[str]:
-    here = list(loader.get_group_options(group))
-    below = [f"{inner}/{name}" for inner in loader.get_group_options(group, results_filter=None) if inner not in here
-             for name in loader.get_group_options(f"{group}/{inner}")]  # fmt: skip
-    return here + below
-
-
 # ---- settings follow their member -----------------------------------------------------------------------------------
 
 
 def composed(overrides: Sequence[str]) -> dict[str, Any]:
-    """The configuration that these overrides compose, outside a Hydra job."""
-    return OmegaConf.to_container(shown([*worded(overrides), "label=check"]), resolve=True)  # type: ignore[return-value]
+    """The configuration that these words compose, `--config-dir` among them, outside a Hydra job."""
+    words, folders = worded(bare(overrides)), named(overrides)
+    config, choices = settled_words(words, folders)
+    if str(config["label"]).startswith("${label:"):
+        config["label"] = label_of(choices, words)
+    config["trust"] = [*_listed(config.get("trust")), *trusted_by(words, folders)]
+    return OmegaConf.to_container(OmegaConf.create(config), resolve=True)  # type: ignore[return-value]
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple | ListConfig) else [value] if value else []
+
+
+def bare(arguments: Sequence[str]) -> list[str]:
+    """The words of a command line, with the folders that it names as `hydra.searchpath`."""
+    rest, words = list(arguments), list[str]()
+    while rest:
+        word = rest.pop(0)
+        if word in FLAGGED:
+            rest[:1] = []
+        elif not word.startswith((*(f"{flag}=" for flag in FLAGGED), "hydra.searchpath=")):
+            words.append(word)
+    return [*words, *_searched(named(arguments))]
 
 
 def shown(words: Sequence[str]) -> DictConfig:
     """What these words compose, as it is before anything in it is resolved."""
+    return OmegaConf.create(settled_words(words, named(words))[0])
+
+
+def settled_words(words: Sequence[str], folders: Sequence[Place]) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    """What these words compose, each member's settings its own, and the choices of its groups."""
     with _house():
         config = compose("config", list(words), return_hydra_config=True)
-    found = settled(config, config.hydra.runtime.choices, words)
-    return OmegaConf.create({key: value for key, value in found.items() if key != "hydra"})
+    choices = config.hydra.runtime.choices
+    found = settled(config, choices, words, folders)
+    return {key: value for key, value in found.items() if key != "hydra"}, choices
+
+
+# ---- labels ---------------------------------------------------------------------------------------------------------
+
+
+def label_of(choices: Mapping[str, Any], words: Sequence[str]) -> str:
+    """A name for a run that nobody named: its preset, what was chosen in place of the preset's members, its task."""
+    named, swapped = dict(zip(_keys(words), words, strict=True)), list[str]()
+    for group in SWAPPED:
+        if f"{group}._target_" in named:
+            swapped.append(named[f"{group}._target_"].rpartition(".")[2])
+        elif group in named:
+            swapped.append(str(choices.get(group)))
+    parts = [choices.get("preset"), *swapped, choices.get("task")]
+    return "-".join(part for part in parts if isinstance(part, str) and part).replace("/", "_") or "run"
+
+
+# ---- each to its own ------------------------------------------------------------------------------------------------
 
 
 def settled(config: DictConfig, choices: Mapping[str, Any], words: Sequence[str],
-            places: Sequence[str] = ()) -> dict[str, Any]:  # fmt: skip
+            places: Sequence[Place] = ()) -> dict[str, Any]:  # fmt: skip
     """`config` with each member's settings its own: its yaml's, what was set for it on the command line, and what a
     preset or an experiment set, if it is the one that they had chosen.
 
     A class that is named in place of a member's own starts from its own defaults. `words` are the overrides of the job,
-    `places` where besides the house configurations are looked for.
+    `places` the folders that its command line names.
     """
     found: dict[str, Any] = OmegaConf.to_container(config, resolve=False)  # type: ignore[assignment]
     found |= {group: config.get(group) for group in SINGLE if isinstance(config.get(group), DictConfig)}
     named = {group: choices[group] for group in SINGLE if isinstance(choices.get(group), str)}
     swapped = {group for group in SINGLE if any(word.startswith(f"{group}=") for word in words)}
     others = [word for word, key in zip(words, _keys(words), strict=True) if key not in SINGLE]
-    meant = _compose(others, places).hydra.runtime.choices if swapped else choices
-    usual = _compose([*_bare(BUNDLES), *(f"{group}={member}" for group, member in named.items())], places)
+    meant = raw(others, places).hydra.runtime.choices if swapped else choices
+    usual = raw([*_bare(BUNDLES), *(f"{group}={member}" for group, member in named.items())], places)
     for group, member in named.items():
         if meant.get(group) != member:
             only = [*_bare(BUNDLES), f"{group}={member}", *_within(group, words)]
-            found[group] = _compose(only, places).get(group)
+            found[group] = raw(only, places).get(group)
         if isinstance(found.get(group), DictConfig) and "_target_" in found[group]:
             found[group] = _of_its_class(group, usual[group], found[group], words, places)
     return found
@@ -157,15 +204,17 @@ def left_out(config: DictConfig, own: Mapping[str, Any], words: Sequence[str]) -
     return told
 
 
-def _of_its_class(group: str, usual: DictConfig, node: DictConfig, words: Sequence[str], places: Sequence[str]) -> Any:
+def _of_its_class(
+    group: str, usual: DictConfig, node: DictConfig, words: Sequence[str], places: Sequence[Place]
+) -> Any:
     """The node, without what the member's yaml sets for another class than the one that is named in it."""
     typed = [key for key in _keys(_within(group, words)) if key.endswith("._target_")]
     if not typed:
         if _same_class(usual, node):
             return node
         bundles = [word for word in words if word.partition("=")[0] in BUNDLES]  # one of them has named it
-        return _compose(["preset=[]", *bundles, f"{group}=[]", *_within(group, words)], places).get(group)
-    alone = _compose([*_bare(BUNDLES), f"{group}=[]", *_within(group, words)], places).get(group)
+        return raw(["preset=[]", *bundles, f"{group}=[]", *_within(group, words)], places).get(group)
+    alone = raw([*_bare(BUNDLES), f"{group}=[]", *_within(group, words)], places).get(group)
     node = OmegaConf.create({group: OmegaConf.to_container(node)})
     for path in sorted((key.removesuffix("._target_") for key in typed), key=len):
         one, other = (OmegaConf.select(OmegaConf.create({group: tree}), path) for tree in (usual, alone))
@@ -191,29 +240,24 @@ def _within(group: str, words: Sequence[str]) -> list[str]:
     return [word for word, key in zip(words, _keys(words), strict=True) if key.startswith(f"{group}.")]
 
 
-def _compose(words: Sequence[str], places: Sequence[str]) -> DictConfig:
+def raw(words: Sequence[str], places: Sequence[Place]) -> DictConfig:
     """What these words compose; not to be written to, for it is kept for those who ask the same again."""
-    if places:  # a folder of the user's own may change
-        return _composition.__wrapped__((*words, f"hydra.searchpath=[{','.join(places)}]", "++label=x"))
-    return _composition((*words, "++label=x"))
+    rest = [word for word in words if not word.startswith("hydra.searchpath=")]
+    if places or standing():  # a folder of the user's own may change
+        return _composition.__wrapped__((*rest, *_searched(places)))
+    return _composition(tuple(rest))
+
+
+def _searched(places: Sequence[Place]) -> list[str]:
+    return [f"hydra.searchpath=[{','.join(quoted(place.url) for place in places)}]"] if places else []
+
+
+def quoted(value: str) -> str:
+    """A value as Hydra's grammar takes it, whatever is in it."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 @lru_cache(maxsize=128)
 def _composition(words: tuple[str, ...]) -> DictConfig:
     with _house():
         return compose("config", list(words), return_hydra_config=True)
-
-
-def targets_in(places: Sequence[str]) -> list[str]:
-    """The packages that the configurations in folders name at `_target_`."""
-    folders = [Path(place.removeprefix("file://")) for place in places if place.startswith("file://")]
-    nodes = [OmegaConf.to_container(OmegaConf.load(path)) for folder in folders for path in folder.rglob("*.yaml")]
-    names = {name.partition(".")[0] for node in nodes for name in _targets(node) if "." in name}
-    return sorted(names - {"sandbox", "torch", *sys.stdlib_module_names})
-
-
-def _targets(node: Any) -> list[str]:
-    if isinstance(node, dict):
-        here = [value for key, value in node.items() if key == "_target_" and isinstance(value, str)]
-        return here + [name for value in node.values() for name in _targets(value)]
-    return [name for value in node for name in _targets(value)] if isinstance(node, list) else []

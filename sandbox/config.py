@@ -10,7 +10,8 @@ from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from sandbox.core.error import ConfigError, did_you_mean, explain
+from sandbox.core.contract import told
+from sandbox.core.error import ConfigError, SandboxError, did_you_mean, explain
 from sandbox.trust import lacking, seam_at, seam_of, takes_function, target
 
 ANY = ConfigDict(arbitrary_types_allowed=True)
@@ -33,10 +34,16 @@ class Typed:
 
     def build(self) -> Any:
         """The object; nodes within are built first."""
-        values = {key: _built(value) for key, value in self.values.items()}
+        parts = {key: _built(value) for key, value in self.values.items()}
         if _is_function(self.cls):
-            return partial(self.cls, **values)
-        built = self.cls(**values)
+            return partial(self.cls, **parts)
+        try:
+            built = self.cls(**parts)
+        except SandboxError:
+            raise
+        except Exception as error:
+            raise ConfigError(explain(expected=f"{self.cls.__name__} at {self.where} to be built", got=told(error),
+                                      do="Other values, or mend its constructor."))  from error  # fmt: skip
         missing = [] if _is_network(built) else lacking(built, self.seam)
         if missing:
             raise ConfigError(explain(expected=f"{', '.join(missing)} of {self.cls.__name__} at {self.where}",
@@ -60,9 +67,7 @@ def read(node: Mapping[str, Any], where: str, *, trust: Sequence[str] = (), seam
     seam = seam_at(where) if seam is None else seam
     cls: Any = target(node["_target_"], where, trust=trust, seam=seam, function=function)
     parameters = inspect.signature(cls).parameters
-    # A dataclass has the annotations of its bases in its constructor: words that mean something in their modules alone.
-    plain = _is_function(cls) or hasattr(cls, "__dataclass_fields__")
-    hints = get_type_hints(cls) | ({} if plain else get_type_hints(cls.__init__))
+    hints = get_type_hints(cls) if _is_function(cls) else _hints(cls)
     values = {key: value for key, value in (given or {}).items() if key in parameters}
     for key, value in node.items():
         if key == "_target_":
@@ -116,6 +121,18 @@ def classes(config: Any, where: str = "", *, trust: Sequence[str] = ()) -> Itera
 
 
 # ---- nodes ----------------------------------------------------------------------------------------------------------
+
+
+def _hints(cls: type) -> dict[str, Any]:
+    """The annotations of fields and of a constructor written by hand, each resolved where it stands: a base's in the
+    base's module. Raises `ConfigError` for a name that isn't there when the program runs."""
+    owner = next(kind for kind in cls.__mro__ if "__init__" in vars(kind))
+    made = getattr(vars(owner).get("__dataclass_params__"), "init", False)  # of the fields, whoever's they are
+    try:
+        return get_type_hints(cls) | ({} if made else get_type_hints(cls.__init__))
+    except NameError as error:
+        raise ConfigError(explain(expected=f"annotations of {cls.__name__} that can be read", got=str(error),
+                                  do="Import that name at the head of its module."))  from error  # fmt: skip
 
 
 def _with(node: Mapping[str, Any], where: str, trust: Sequence[str]) -> Typed:

@@ -45,6 +45,16 @@ def fit(config: Config, loop: Loop, make: Make) -> None:
         do=f"These do: {' '.join(works)}."))  # fmt: skip
 
 
+def around(config: Config, keep: str, make: Make) -> Config | None:
+    """The configuration with one other choice changed, so that what stands at `keep` lives its first steps; itself
+    where it does already, and None where no single change helps."""
+    if any(level.needs.answers for level in make(config).levels) or _fault(config, make) is None:
+        return config
+    here = {key: config[key] for key in PARTIES}
+    tried = (config | other for key in PARTIES if key not in (keep, "gate") for other in _others(here, key))
+    return next((one for one in tried if _fault(one, make) is None), None)
+
+
 def _cures(config: Config, here: Choice, parties: Sequence[str], make: Make) -> tuple[list[str], list[str]] | None:
     """What to change, and into which words; None where it is no matter of two members."""
     if len(parties) > 1:

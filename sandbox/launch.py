@@ -17,11 +17,11 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from sandbox.compose import BASE, OLD, as_typed, composed, left_out, settled, shown, targets_in, worded
+from sandbox.compose import BASE, OLD, as_typed, bare, label_of, left_out, quoted, settled, shown, worded
 from sandbox.core.error import ConfigError, SandboxError
+from sandbox.places import Place, folder_of, trusted_by
 from sandbox.studies import describe
 
-SWAPPED = ("rule", "meta_learner", "gate", "engine", "model")  # groups whose choice shows in a label
 QUIET = ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i", "--version", "--shell-completion", "-sc")
 VALUED = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--cfg", "-c")
 ENDS = (signal.SIGTERM, signal.SIGHUP)  # what a scheduler, a time limit or a closed terminal sends
@@ -48,7 +48,7 @@ def launch(arguments: Sequence[str], *, reports: bool = False) -> int:
 
     try:
         with watch(manifest), ended_as_interrupted(manifest):
-            code = _hydra([*arguments, f"launch={_quoted(str(manifest.resolve()))}"])
+            code = _hydra([*arguments, f"launch={quoted(str(manifest.resolve()))}"])
     except KeyboardInterrupt:
         _interrupted(manifest)
         return _tell("Interrupted; the same command goes on from the last checkpoint.", code=130)
@@ -150,7 +150,7 @@ def _ask(arguments: Sequence[str]) -> int:
     flags = [word for word in arguments if word.startswith("-") or word in ("job", "hydra", "all")]
     if flags not in (["--cfg", "job"], ["-c", "job"]):
         return _hydra(arguments)
-    print(OmegaConf.to_yaml(shown([word for word in arguments if word not in flags])), end="")
+    print(OmegaConf.to_yaml(shown(bare([word for word in arguments if word not in flags]))), end="")
     return 0
 
 
@@ -164,10 +164,7 @@ def _hydra(arguments: Sequence[str]) -> int:
 
 
 def _label() -> str:
-    """A name for a run that nobody named: its preset, the members chosen in place of the preset's, its task."""
-    choices, chosen = HydraConfig.get().runtime.choices, HydraConfig.get().overrides.task
-    swapped = [choices[group] for group in SWAPPED if any(word.startswith(f"{group}=") for word in chosen)]
-    return "-".join([choices["preset"], *swapped, choices["task"]]).replace("/", "_")
+    return label_of(HydraConfig.get().runtime.choices, HydraConfig.get().overrides.task)
 
 
 def _know_label() -> None:
@@ -185,7 +182,8 @@ def _job(config: DictConfig) -> None:
 
     _know_label()  # in a worker too
     job, words = HydraConfig.get().job, list(HydraConfig.get().overrides.task)
-    own = settled(config, HydraConfig.get().runtime.choices, words, _places())
+    folders = _named()
+    own = settled(config, HydraConfig.get().runtime.choices, words, folders)
     run: dict[str, Any] = OmegaConf.to_container(OmegaConf.create(own), resolve=True)  # type: ignore[assignment]
     run["runs"], manifest = str(Path(run["runs"]).resolve()), run.pop("launch")
     entry = {"job": 0 if OmegaConf.is_missing(job, "num") else job.num, "label": run["label"],
@@ -201,26 +199,23 @@ def _job(config: DictConfig) -> None:
         for word in left_out(config, own, words):
             tell(f"{run['label']}: {word}")
         with ended_as_interrupted():
-            run["trust"] = [*trusted(run), *targets_in(_places())]  # who names a folder names what is in it
+            run["trust"] = [*trusted(run), *trusted_by(words, folders)]
             perform(run, as_typed(words), tell=tell, found=found)
     except SandboxError as error:
         _register(manifest, entry | {"error": str(error)})
 
 
-def _places() -> list[str]:
-    """Where besides the house this job's configurations were looked for."""
-    sources = HydraConfig.get().runtime.config_sources
-    return [f"{one.schema}://{one.path}" for one in sources if one.provider not in ("hydra", "main", "schema")]
+def _named() -> tuple[Place, ...]:
+    """The folders that the command line of this job names."""
+    sources = [one for one in HydraConfig.get().runtime.config_sources if "command-line" in one.provider]
+    return tuple(Place("command line", one.path, f"{one.schema}://{one.path}",
+                       Path(one.path) if one.schema == "file" else folder_of(one.path))
+                 for one in sources)  # fmt: skip
 
 
 def _register(manifest: str, entry: dict[str, Any]) -> None:
     with Path(manifest).open("a") as lines:
         lines.write(json.dumps(entry) + "\n")
-
-
-def _quoted(value: str) -> str:
-    """A value as Hydra's grammar takes it, whatever is in it."""
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _runs(arguments: Sequence[str]) -> str:
@@ -238,49 +233,5 @@ def report(arguments: Sequence[str]) -> int:
 
     try:
         return main(list(arguments))
-    except SandboxError as error:
-        return _tell(str(error))
-
-
-def replay(arguments: Sequence[str]) -> int:
-    """`sandbox replay RUN… [--trust PACKAGE]…`: re-execute and compare every line."""
-    from sandbox.experiment import replay as again
-
-    names, trust = _with_trust(arguments)
-    if not names or "-h" in names or "--help" in names:
-        return _tell("expected a run folder; got nothing. Name a folder under runs/: "
-                     "sandbox replay RUN… [--trust PACKAGE]")  # fmt: skip
-    for name in (
-        names if len(names) == 1 else [name for name in names if Path(name).name not in ("launches", "reports")]
-    ):
-        try:
-            print(f"{name}: {again(Path(name), trust=trust)} lines replay to the same digests")
-        except SandboxError as error:
-            return _tell(str(error))
-    return 0
-
-
-def _with_trust(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Run folders, and the packages named after `--trust`."""
-    names, trust, rest = [], [], list(arguments)
-    while rest:
-        word = rest.pop(0)
-        if word == "--trust" and rest:
-            trust += rest.pop(0).split(",")
-        elif word.startswith("--trust="):
-            trust += word.partition("=")[2].split(",")
-        else:
-            names.append(word)
-    return names, trust
-
-
-def check(arguments: Sequence[str]) -> int:
-    """`sandbox check gate=NAME`: the A/A table."""
-    if "-h" in arguments or "--help" in arguments:
-        return _tell("sandbox check [gate=NAME] [KEY=VALUE…]: how often gates accept when nothing changed")
-    from sandbox.check import main
-
-    try:
-        return main(composed(arguments))
     except SandboxError as error:
         return _tell(str(error))

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import hydra
-import yaml
 from hydra import initialize_config_module
 from hydra._internal.config_repository import ConfigRepository
 from hydra.core.global_hydra import GlobalHydra
@@ -17,17 +16,21 @@ from hydra.core.object_type import ObjectType
 from omegaconf import OmegaConf
 
 from sandbox.core.error import ConfigError, did_you_mean, explain
+from sandbox.places import named, standing, trusted_by
 from sandbox.report.readings import BUILT_IN
-from sandbox.report.study import Study, keep, parse
+from sandbox.report.study import ClosedForm, Study, keep, parse
 
 BASE: dict[str, Any] = {"version_base": None} if hydra.__version__ < "1.4" else {}  # 1.3 asks for it, 1.4 warns of it
 
 
 @dataclass(frozen=True)
 class Studies:
-    """Everything called `study/<name>` on the search path of a command line, and what it may name."""
+    """Everything called `study/<name>` on the search path of a command line, and what it may name. `trust`: packages
+    that the command line names; `strangers`: meters of the working folder, of which it names nothing."""
 
     repository: Any
+    trust: tuple[str, ...] = ()
+    strangers: frozenset[str] = frozenset()
 
     @cached_property
     def names(self) -> list[str]:
@@ -48,6 +51,13 @@ class Studies:
             raise ConfigError(explain(expected="the name of a study", got=f"'{name}'",
                                       do=did_you_mean(name, self.names)))  # fmt: skip
         return parse(self.node(f"study/{name}"), f"study/{name}.yaml")
+
+    def forms(self, name: str) -> tuple[ClosedForm, ...]:
+        """The closed forms of a study that nobody asked for; none where it is no study of ours."""
+        try:
+            return self.study(name).closed_forms
+        except ConfigError:
+            return ()
 
     def check(self, name: str) -> Study:
         """The study, once its arms are files and its readings are some meter's; raises `ConfigError`."""
@@ -77,9 +87,10 @@ class Studies:
         said = list(BUILT_IN.values())
         for name in self.members("meter"):
             try:
-                said += build(self.node(f"meter/{name}"), f"meter/{name}.yaml").readings
+                said += build(self.node(f"meter/{name}"), f"meter/{name}.yaml", trust=self.trust).readings
             except (ConfigError, AttributeError):
-                return {}
+                if name not in self.strangers:
+                    return {}
         return {reading.name: reading.null for reading in said}
 
 
@@ -88,21 +99,12 @@ def studies(arguments: Sequence[str]) -> Studies:
     with initialize_config_module("sandbox.conf", **BASE):
         loader = cast(Any, GlobalHydra.instance().config_loader())
         path = loader.get_search_path()
-        for place in _places(arguments):
-            path.append("command-line", place)
-        return Studies(ConfigRepository(path))
-
-
-def _places(arguments: Sequence[str]) -> list[str]:
-    """What `--config-dir` and `hydra.searchpath` add."""
-    found: list[str] = []
-    for place, word in enumerate(arguments):
-        key, _, value = word.partition("=")
-        if key in ("--config-dir", "-cd"):
-            found.append(f"file://{Path(value or ''.join(arguments[place + 1 : place + 2])).resolve()}")
-        elif key == "hydra.searchpath":
-            found += [one if "://" in one else f"file://{Path(one).resolve()}" for one in yaml.safe_load(value)]
-    return found
+        for place in named(arguments):
+            path.append("command-line", place.url)
+        trust = tuple(trusted_by(arguments, named(arguments)))
+        working = [place for place in standing() if place.kind == "working folder"]
+        strangers = [name for place in working for name in place.members("meter")] if not trust else []
+        return Studies(ConfigRepository(path), trust, frozenset(strangers))
 
 
 def unfold(arguments: Sequence[str]) -> tuple[list[str], bool]:
@@ -126,10 +128,9 @@ def describe(arguments: Sequence[str], manifest: Path) -> None:
     """Leave beside the manifest of a launch the studies whose arms it runs, and the closed forms of all; raises
     `ConfigError` where one of them names what is not there."""
     here = studies(arguments)
-    named = list(dict.fromkeys(_named(arguments)))
-    told = [here.check(name) for name in named if name in here.names]
-    others = [here.study(name) for name in here.names if name not in named]
-    forms = tuple(form for study in others for form in study.closed_forms)
+    asked = list(dict.fromkeys(_named(arguments)))
+    told = [here.check(name) for name in asked if name in here.names]
+    forms = tuple(form for name in here.names if name not in asked for form in here.forms(name))
     keep([*told, *([Study(closed_forms=forms)] if forms else [])], manifest)
 
 

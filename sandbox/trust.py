@@ -7,9 +7,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -20,8 +18,9 @@ from sandbox.core import protocols, watch
 from sandbox.core.error import ConfigError, explain
 from sandbox.core.protocols import Engine, Gate, MetaLearner, Model, Rule, Task
 from sandbox.core.watch import Meter, Starts
+from sandbox.places import plugins
 
-PLUGINS = "sandbox.conf"  # the entry point group by which an installed package brings members
+MAIN = "__main__"
 SEAMS: dict[str, type] = {"task": Task, "model": Model, "rule": Rule, "meta_learner": MetaLearner, "gate": Gate,
                           "anchor": Gate, "engine": Engine, "meter": Meter, "tracker": Starts}  # fmt: skip
 PROTOCOLS = [found for page in (protocols, watch) for found in vars(page).values()
@@ -39,11 +38,15 @@ def target(path: str, where: str, *, trust: Sequence[str] = (), seam: type | Non
         raise ConfigError(explain(expected=f"a dotted path at {where}._target_", got=repr(path),
                                   do="Spell out package.module.Class."))  # fmt: skip
     module, _, name = path.rpartition(".")
+    if module == MAIN and not hasattr(sys.modules[MAIN], name):
+        raise ConfigError(explain(expected=f"an importable class at {where}._target_", got=f"'{path}'",
+                                  do="It was a script's or a notebook's own: put it into a module."))  # fmt: skip
     _allow(module, path, where, trust)
     try:
         found = getattr(_imported(module, trust), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(explain(expected=f"an importable class at {where}._target_", got=f"'{path}' ({error})",
+    except Exception as error:  # whatever a module of somebody's raises as it is run
+        what = f"{type(error).__name__}: {error}" if not isinstance(error, ImportError | AttributeError) else error
+        raise ConfigError(explain(expected=f"an importable class at {where}._target_", got=f"'{path}' ({what})",
                                   do="Spell out package.module.Class; install its package."))  from error  # fmt: skip
     if not inspect.isclass(found) and not (function and inspect.isfunction(found)):
         raise ConfigError(explain(expected=f"a class at {where}._target_", got=f"'{path}', a {type(found).__name__}",
@@ -87,11 +90,11 @@ def _allow(module: str, path: str, where: str, trust: Sequence[str]) -> None:
         raise ConfigError(explain(expected=f"a component at {where}._target_", got=f"'{path}', which is Python's own",
                                   do="No module of Python's own holds one, whatever is trusted."))  # fmt: skip
     known = ["sandbox", *plugins(), *trust, *(["torch.nn"] if _group(where) == "model" else [])]
+    root = module.partition(".")[0]
+    if root and root not in sys.modules and find_spec(root) is None and not list(Path.cwd().glob(f"{root}*")):
+        raise ConfigError(explain(expected=f"an importable class at {where}._target_", got=f"'{path}'",
+                                  do=f"No package '{root}' is installed or lies here."))  # fmt: skip
     if module and not _within(module, known):
-        root = module.partition(".")[0]
-        if find_spec(root) is None and not list(Path.cwd().glob(f"{root}*")):
-            raise ConfigError(explain(expected=f"an importable class at {where}._target_", got=f"'{path}'",
-                                      do=f"No package '{root}' is installed or lies here."))  # fmt: skip
         raise ConfigError(explain(
             expected=f"a class of {', '.join(known)} at {where}._target_", got=f"'{path}'",
             do=f"To import a package runs it. If '{root}' is yours, or you know it, say so: 'trust=[{root}]' "
@@ -100,12 +103,6 @@ def _allow(module: str, path: str, where: str, trust: Sequence[str]) -> None:
 
 def _within(module: str, packages: Iterable[str]) -> bool:
     return any(module == package or module.startswith(f"{package}.") for package in packages)
-
-
-@cache
-def plugins() -> tuple[str, ...]:
-    """The packages of the plug-ins that are installed; to install one is to trust it."""
-    return tuple(sorted({entry.value.partition(":")[0].partition(".")[0] for entry in entry_points(group=PLUGINS)}))
 
 
 def _imported(module: str, trust: Sequence[str]) -> Any:

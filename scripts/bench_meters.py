@@ -15,10 +15,10 @@ from statistics import median
 
 import torch
 
+from sandbox.compose import composed
 from sandbox.core.random import untouched
 from sandbox.core.watch import Meter
 from sandbox.experiment import build_loop, seeds_of
-from sandbox.launch import composed
 from sandbox.loop.probe import LoopProbe
 
 ALL = "[performance,drift,gap,alignment,merge,teacher,separability,distance,string]"

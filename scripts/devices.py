@@ -13,9 +13,9 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS
 
 import torch
 
+from sandbox.compose import composed
 from sandbox.core.record import Record
 from sandbox.experiment import build_loop, seeds_of
-from sandbox.launch import composed
 
 STEPS = 5
 

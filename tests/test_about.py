@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from sandbox.about import about, differences, provenance
+from sandbox.about import _distributions, about, differences, provenance
 from sandbox.meter.merge import Merge
 from sandbox.rule.sgd import SGD
 
@@ -103,3 +103,20 @@ def test_a_name_that_is_no_module_is_passed_over(mine, tmp_path):
     (tmp_path / "beside.py").write_text("try:\n    import nothing.of.the.kind\nexcept ImportError:\n    pass\n")
     assert "beside" in provenance([mine])["mine.rule.Mine"]["modules"]
     assert Path("nothing") not in tmp_path.iterdir()
+
+
+def test_another_environment_s_packages_are_not_followed(mine, tmp_path, monkeypatch):
+    """An environment may stand on another's packages, or on a user's."""
+    elsewhere = tmp_path / "lib" / "site-packages"
+    (elsewhere / "far").mkdir(parents=True)
+    (elsewhere / "far" / "__init__.py").write_text("import nowhere.at.all\n")
+    (elsewhere / "far-1.5.dist-info").mkdir()
+    (elsewhere / "far-1.5.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: far\nVersion: 1.5\n")
+    (elsewhere / "far-1.5.dist-info" / "top_level.txt").write_text("far\n")
+    (tmp_path / "mine" / "near.py").write_text("import far\nimport google.nothing.there\n")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(elsewhere)])
+    monkeypatch.setattr("sandbox.about._distributions", _distributions.__wrapped__)
+    invalidate_caches()
+    found = provenance([mine])["mine.rule.Mine"]
+    assert found["versions"]["far"] == "1.5"
+    assert "far" not in found["modules"]

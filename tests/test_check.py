@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from sandbox import check
+from sandbox.compose import composed
 from sandbox.core.error import LifeError
 from sandbox.core.protocols import Params, Score
 from sandbox.experiment import build_loop
 from sandbox.gate.always import Always
 from sandbox.gate.better import Better
 from sandbox.gate.paired_t import PairedT
-from sandbox.launch import composed
 
 GATES = {path.stem for path in (Path(__file__).parents[1] / "conf" / "gate").glob("*.yaml")}
 TINY = ["task=sinusoid", "rule=sgd", "rule.lr=0.001", "horizon=2", "model.hidden=[5]"]

@@ -78,6 +78,12 @@ def test_a_run_names_its_folder(sandbox, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_run_without_a_preset_has_none_in_its_name(sandbox):
+    found = sandbox(*TINY, "~preset")
+    assert "\nruns/sgd-none-quadratic-" in found.stdout, found.stderr
+
+
+@pytest.mark.slow
 def test_a_run_that_nobody_named_is_called_by_what_was_chosen(sandbox):
     assert "reflective-sgd-none-quadratic-" in sandbox(*TINY).stdout
 
@@ -132,6 +138,9 @@ MISTAKES = [
                         "lower its learning rate"]),
     (["horizon=1", "above=[{meta_learner:{_target_:sandbox.meta_learner.none.Nothing},"
       "gate:{_target_:sandbox.gate.always.Always},horizon:1}]"], ["a horizon of 2 or more at level 2; got 1."]),
+    (["~preset", "--config-dir", "nowhere"], ["a folder of configurations at --config-dir; got 'nowhere'"]),
+    (["above=[{meta_learner:{_target_:mine.Mine},gate:{_target_:sandbox.gate.always.Always},horizon:2}]"],
+     ["No package 'mine' is installed or lies here."]),
     (["~gate"], ["expected a configuration with 'gate'; got none."]),
     (["faults=ignore"], ["at level 1.faults; got 'ignore'"]),
     (["model._target_=torch.nn.Linearr"], ["an importable class at model._target_; got 'torch.nn.Linearr'"]),
@@ -178,11 +187,8 @@ class Mine(SGD):
 @pytest.mark.slow
 def test_a_file_of_one_s_own_in_the_working_folder(sandbox, tmp_path):
     (tmp_path / "mine.py").write_text(MINE)
-    words = [*TINY, "rule._target_=mine.Mine", "rule.x=2"]
+    words = [*TINY, "rule._target_=mine.Mine", "rule.x=2"]  # to spell a class is to trust its package
     found = sandbox(*words)
-    assert found.returncode == 2
-    assert "'trust=[mine]'" in found.stderr
-    found = sandbox(*words, "trust=[mine]")
     assert found.returncode == 0, found.stderr
     folder = found.stdout.split()[-1]
     assert yaml.safe_load((tmp_path / folder / "config.yaml").read_text())["rule"] == {"_target_": "mine.Mine", "x": 2}
@@ -190,12 +196,12 @@ def test_a_file_of_one_s_own_in_the_working_folder(sandbox, tmp_path):
     assert (refused.returncode, replayed.returncode) == (2, 0)
     assert "--trust mine" in refused.stderr
     (tmp_path / "mine.py").write_text(MINE + "# changed\n")
-    found = sandbox(*words, "trust=[mine]")
+    found = sandbox(*words)
     assert found.returncode == 2
     assert "code that changed since: mine.Mine (mine)" in found.stderr
     assert "skipped" not in found.stdout
     assert folder not in found.stdout.split()
-    found = sandbox(*words, "trust=[mine]", "force=true")
+    found = sandbox(*words, "force=true")
     assert found.returncode == 0
     assert f"{Path(folder).name}: runs anew; what was there is in {Path(folder).name}/past/1" in found.stderr
 

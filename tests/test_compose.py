@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.compose import as_typed, composed, targets_in, worded
+from sandbox.compose import as_typed, composed, worded
 from sandbox.core.error import ConfigError
+from sandbox.places import house, named, targets_in
 
 compose = cache(composed)
 
@@ -115,7 +116,7 @@ def test_a_folder_of_configurations_names_packages_but_none_of_python_s_own(tmp_
     (tmp_path / "rule").mkdir()
     (tmp_path / "rule" / "a.yaml").write_text("_target_: mine.rules.A\npart: [{_target_: other.B}]\n")
     (tmp_path / "rule" / "b.yaml").write_text("_target_: sandbox.rule.sgd.SGD\npart: {_target_: subprocess.Popen}\n")
-    assert targets_in([f"file://{tmp_path}", "pkg://sandbox.conf"]) == ["mine", "other"]
+    assert targets_in([*named(["--config-dir", str(tmp_path)]), house()]) == ["mine", "other"]
 
 
 @pytest.mark.slow

@@ -12,53 +12,13 @@ import yaml
 
 from sandbox import experiment
 from sandbox.archive import lineage
+from sandbox.compose import composed
 from sandbox.config import build
-from sandbox.launch import composed
+from sandbox.proof import laws, stage
+from sandbox.stage import small
 
 CONF = Path(__file__).parents[1] / "conf"
 WINGS = ("task", "model", "rule", "meta_learner", "gate", "engine", "meter", "tracker")
-LISTS = ("meter", "tracker")
-SMALL = {
-    "train": 60,
-    "practice": 20,
-    "gate": 20,
-    "batch": 16,
-    "length": 8,
-    "tasks": 3,
-    "every": 1,
-    "probes": 2,
-    "partitions": 2,
-    "agents": 20,
-    "cut": 2,
-    "episodes": 2,
-}
-PLAIN = {"task": "sinusoid", "rule": "sgd", "rule.lr": "0.001", "meta_learner": "none", "gate": "always",
-         "meter": "[]", "tracker": "[jsonl]"}  # fmt: skip
-
-# What a member needs around it, where the plain run won't do.
-DIGITS = {"task": "noisy_digits", "rule": "self_distillation", "rule.lr": "0.1"}
-AROUND = {
-    "model/mlp": {"model.hidden": "[5]"},
-    "model/transformer": {"task": "text", "task.vocabulary": "9", "model.width": "8"},
-    "task/text": {"model.width": "8"},
-    "model/module": {"model._target_": "torch.nn.Linear", "+model.in_features": "1", "+model.out_features": "1"},
-    "model/vector": {"task": "quadratic"},
-    "rule/self_distillation": DIGITS,
-    "rule/policy_gradient": {"task": "bandit"},
-    "rule/actor_critic": {"task": "bandit"},
-    "rule/optimizer": {"engine": "higher", "lifetime": "episodic"},
-    "meta_learner/meta_gradient": {"lifetime": "episodic"},
-    "meta_learner/es": DIGITS,
-    "meta_learner/reflective": DIGITS,
-    "meta_learner/yoked": DIGITS,
-    "gate/better": {"meta_learner": "self_adaptive"},
-    "gate/paired_t": {"meta_learner": "self_adaptive"},
-    "meter/alignment": DIGITS | {"meta_learner": "reflective"},
-    "meter/merge": DIGITS | {"meta_learner": "reflective"},
-    "meter/separability": DIGITS | {"meta_learner": "reflective"},
-    "meter/teacher": DIGITS,
-    "meter/string": DIGITS | {"meta_learner": "reflective"},
-}
 
 
 def members(group: str) -> list[str]:
@@ -70,13 +30,7 @@ compose = cache(composed)
 
 def shrunk(config: dict[str, Any], runs: Path) -> dict[str, Any]:
     """The same run, small enough for a test."""
-    small = {"seeds": 2, "steps": 2, "horizon": 2, "tasks": min(2, config["tasks"]), "runs": str(runs)}
-    meters = {name: _less(node) for name, node in (config.get("meter") or {}).items()}
-    return config | small | {"task": _less(config["task"]), "meter": meters}
-
-
-def _less(node: dict[str, Any]) -> dict[str, Any]:
-    return node | {key: value for key, value in SMALL.items() if key in node}
+    return small(config) | {"steps": 2, "tasks": min(2, config["tasks"]), "runs": str(runs)}
 
 
 def lived(config: dict[str, Any]) -> list[lineage.Line]:
@@ -93,21 +47,26 @@ def lived(config: dict[str, Any]) -> list[lineage.Line]:
 
 # ---- members --------------------------------------------------------------------------------------------------------
 
+MEMBERS = [f"{wing}={name}" for wing in WINGS for name in members(wing)]
+QUICK = ("replays",)
+REST = [pytest.param(member, law, id=f"{member}-{law.name}") for member in MEMBERS
+        for law in laws(member.partition("=")[0]) if law.name not in QUICK]  # fmt: skip
 
-@pytest.mark.parametrize("member", [f"{wing}/{name}" for wing in WINGS for name in members(wing)])
-def test_a_member_lives_a_small_run(member, tmp_path):
-    wing, _, name = member.partition("/")
-    chosen = {
-        wing: f"[jsonl,{name}]" if wing == "tracker" and name != "jsonl" else f"[{name}]" if wing in LISTS else name
-    }
-    words = PLAIN | AROUND.get(member, {}) | chosen
-    config = shrunk(compose(tuple(f"{key}={value}" for key, value in words.items())), tmp_path)
-    lines = lived(config)
-    node = config[wing][name] if wing in LISTS else config[wing]
-    assert yaml.safe_load((CONF / wing / f"{name}.yaml").read_text())["_target_"] in (node["_target_"], "???")
-    if wing == "meter":
-        assert all(line["readings"] for line in lines)
-        assert all(isinstance(value, float) for values in lines[-1]["readings"].values() for value in values)
+
+@pytest.mark.parametrize("member", MEMBERS)
+def test_a_member_lives_a_small_run_and_replays(member):
+    on = stage(member)
+    for law in laws(on.group):
+        if law.name in QUICK:
+            law(on)
+    written = yaml.safe_load((CONF / on.group / f"{on.name}.yaml").read_text())
+    assert written["_target_"] in (on.node["_target_"], "???")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("member", "law"), REST)
+def test_a_member_keeps_every_other_law(member, law):
+    law(stage(member))
 
 
 @pytest.mark.parametrize("member", [f"{wing}/{name}" for wing in ("rule", "gate", "engine") for name in members(wing)])

@@ -46,7 +46,9 @@ def config(tmp_path) -> Compose:
     """Composes a small run, kept under `tmp_path/<runs>`; of sine waves, where nothing else is named."""
 
     def make(*overrides: str, world: Sequence[str] = SINES, runs: str = "runs") -> dict[str, Any]:
-        return compose((*SMALL, ON_DISK, "steps=10", *world, *overrides)) | {"runs": str(tmp_path / runs)}
+        return compose((*SMALL, ON_DISK, "steps=10", "label=check", *world, *overrides)) | {
+            "runs": str(tmp_path / runs)
+        }
 
     return make
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.compose import composed
 from sandbox.experiment import prepare
 from sandbox.identity import seeds_of
-from sandbox.launch import composed
 
 CONF = Path(__file__).parent.parent / "conf"
 GOLDEN = Path(__file__).with_name("golden.json")

@@ -9,7 +9,7 @@ import pytest
 from sandbox import experiment
 from sandbox.archive.journal import JOURNAL
 from sandbox.archive.lineage import read
-from sandbox.launch import composed
+from sandbox.compose import composed
 from sandbox.tracker.jsonl import JsonlTracker
 
 SMALL = ["meter=[performance]", "meter.performance.every=2", "meter.performance.tasks=2", "tracker=[jsonl,checkpoint]",

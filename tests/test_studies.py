@@ -137,3 +137,16 @@ def test_a_stranger_s_study_runs_and_is_told(mine: Path, tmp_path: Path) -> None
     assert again.returncode == 2
     assert "Did you mean 'fast'" in again.stderr
     assert "Traceback" not in again.stderr
+
+
+def test_a_stranger_s_working_folder_spoils_no_study_of_ours(tmp_path, monkeypatch):
+    """Another project's `conf` has other studies, and meters that nobody has said may be built."""
+    for name, text in {"study/theirs.yaml": "epochs: 3\n", "meter/theirs.yaml": "_target_: theirs.Meter\n"}.items():
+        (tmp_path / "conf" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "conf" / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    assert "theirs" in studies([]).names
+    assert "own" in studies([]).readings()
+    manifest = tmp_path / "launch.jsonl"
+    describe(["experiment=first_light/own"], manifest)
+    assert list(tmp_path.glob("launch*.json"))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sandbox import experiment, trust
+from sandbox import experiment, places
 from sandbox.about import provenance
 from sandbox.compose import composed
 from sandbox.config import build, classes, read
@@ -149,15 +149,11 @@ def test_a_seam_s_properties_are_looked_for_in_what_was_built():
 
 def test_an_installed_plug_in_is_trusted(monkeypatch, stranger):
     class Entry:
-        value = "stranger.conf"
+        name, value = "stranger", "stranger.conf"
 
-    monkeypatch.setattr(trust, "entry_points", lambda group: [Entry()] if group == "sandbox.conf" else [])
+    monkeypatch.setattr(places, "entries", lambda: (Entry(),))
     monkeypatch.syspath_prepend(str(stranger.parent))
-    trust.plugins.cache_clear()
-    try:
-        assert target("stranger.Mine", "rule").__name__ == "Mine"
-    finally:
-        trust.plugins.cache_clear()
+    assert target("stranger.Mine", "rule").__name__ == "Mine"
 
 
 def test_a_run_folder_grants_itself_no_trust(stranger, tmp_path):

@@ -105,12 +105,13 @@ def _means(line: Line, shown: Iterable[str]) -> dict[str, float]:
 def watch(manifest: Path, *, console: Console | None = None, every: float = 0.5) -> Iterator[None]:
     """Show the runs of `manifest` for as long as the block lasts, looking `every` so many seconds.
 
-    Off a terminal only the lines of ended runs are printed. Nothing that goes wrong here reaches the block.
+    Off a terminal or a notebook only the lines of ended runs are printed. Nothing that goes wrong here reaches the
+    block.
     """
     console = console or Console(highlight=False)
     columns = ("{task.description}", BarColumn(bar_width=24), "{task.completed}/{task.total}", "{task.fields[state]}",
                TimeElapsedColumn(), "{task.fields[figures]}")  # fmt: skip
-    bars = Progress(*columns, console=console, disable=not console.is_terminal)
+    bars = Progress(*columns, console=console, disable=not (console.is_terminal or console.is_jupyter))
     seen: dict[Path, Glimpse] = {}
     tasks: dict[Path, TaskID] = {}
     began = time.time() - 1  # file systems round the times of files

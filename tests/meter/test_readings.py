@@ -21,10 +21,11 @@ from sandbox.model.module import Module
 from sandbox.model.vector import Vector
 from sandbox.rule.self_distillation import SelfDistillation
 from sandbox.rule.sgd import SGD
+from sandbox.stage import SMALL
 from sandbox.task.quadratic import Quadratic
 from sandbox.task.sinusoid import Sinusoid
 from tests.meter.test_meters import MODEL, TASK
-from tests.test_contract import CONF, SMALL
+from tests.test_contract import CONF
 
 MEMBERS = {path.stem: yaml.safe_load(path.read_text()) for path in sorted((CONF / "meter").glob("*.yaml"))}
 METERS: dict[str, Meter] = {

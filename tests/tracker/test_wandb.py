@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from sandbox.archive import lineage
+from sandbox.compose import composed
 from sandbox.core.error import ConfigError
 from sandbox.core.reading import Reading
 from sandbox.experiment import perform
-from sandbox.launch import composed
 from sandbox.tracker.wandb import AXIS, Wandb
 
 WORDS = ["task=quadratic", "rule=sgd", "meta_learner=self_adaptive", "gate=better", "seeds=2", "steps=3", "horizon=1",

@@ -1,0 +1,156 @@
+"""The commands beside a run: what there is, what a configuration says, a new member, whether one keeps its laws."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from sandbox.core.error import SandboxError
+from sandbox.launch import report as report
+
+USAGE = {
+    "list": "sandbox list [GROUP] [--json] [--config-dir DIR]: every member, where it is from and what it needs",
+    "show": "sandbox show WORDS…: the configuration that they compose, each value with where it comes from",
+    "new": "sandbox new meta-learner|rule|task|model|gate|meter|package NAME [--into DIR]: a class, its file, its test",
+    "check": "sandbox check GROUP=NAME [WORDS…]: whether a member keeps the laws of its seam; of a gate, its A/A table",
+    "replay": "sandbox replay RUN… [--trust PACKAGE]…: execute a run again, and compare every line",
+}
+
+
+def _command(name: str) -> Callable[[Callable[[Sequence[str]], int]], Callable[[Sequence[str]], int]]:
+    """Help where it is asked for, and errors in one line."""
+
+    def around(body: Callable[[Sequence[str]], int]) -> Callable[[Sequence[str]], int]:
+        def command(arguments: Sequence[str]) -> int:
+            if {"-h", "--help"} & set(arguments):
+                print(USAGE[name])
+                return 0
+            try:
+                return body(arguments)
+            except SandboxError as error:
+                return _tell(str(error))
+
+        return command
+
+    return around
+
+
+def _tell(message: str, code: int = 2) -> int:
+    print(message, file=sys.stderr)
+    return code
+
+
+@_command("list")
+def list_(arguments: Sequence[str]) -> int:
+    """See `USAGE`."""
+    from sandbox.listing import list_members
+    from sandbox.places import broken
+
+    words, flags = _apart(arguments, ("--config-dir",))
+    if len(words) > 1 or set(flags) - {"--json", "--config-dir"}:
+        return _tell(USAGE["list"])
+    print(list_members(words[0] if words else None, arguments, as_json="--json" in flags))
+    for sentence in broken():
+        print(sentence, file=sys.stderr)
+    return 0
+
+
+@_command("show")
+def show(arguments: Sequence[str]) -> int:
+    """See `USAGE`."""
+    from sandbox.origins import show as shown
+
+    text, wrong = shown(arguments)
+    print(text)
+    return _tell(wrong) if wrong else 0
+
+
+@_command("new")
+def new(arguments: Sequence[str]) -> int:
+    """See `USAGE`."""
+    from sandbox.starter import begin
+
+    words, flags = _apart(arguments, ("--into",))
+    if len(words) != 2 or set(flags) - {"--into"}:
+        return _tell(USAGE["new"])
+    files, then = begin(words[0], words[1], Path(flags.get("--into", ".")))
+    for file in files:
+        print(file)
+    print(f"\nNow: {then}")
+    return 0
+
+
+@_command("check")
+def check(arguments: Sequence[str]) -> int:
+    """See `USAGE`."""
+    from sandbox.compose import bare, composed
+    from sandbox.stage import KINDS
+
+    words = bare(arguments)
+    group = words[0].partition("=")[0].removesuffix("._target_") if words else ""
+    code = _laws(words) if group in KINDS else 0
+    if code or group in {*KINDS} - {"gate"}:
+        return code
+    from sandbox.check import main
+
+    return main(composed(words))
+
+
+def _laws(arguments: Sequence[str]) -> int:
+    """The contract suite of the member that the first word names; 1 where a law is broken."""
+    from sandbox.laws import examined
+    from sandbox.proof import findings, stage
+
+    on, broken = stage(*arguments), 0
+    for finding in findings(on):
+        print(f"{'BROKEN' if finding.said else 'kept  '}  {finding.law.name:14}  {finding.said or finding.law.says}",
+              flush=True)  # fmt: skip
+        broken += bool(finding.said)
+    for found in examined(on) if on.group == "model" and not broken else ():
+        print(f"        {found.law}: {found.measured}")
+    return 1 if broken else 0
+
+
+@_command("replay")
+def replay(arguments: Sequence[str]) -> int:
+    """See `USAGE`."""
+    from sandbox.experiment import replay as again
+
+    names, trust = _with_trust(arguments)
+    if not names:
+        return _tell(f"expected a run folder; got nothing. Name a folder under runs/: {USAGE['replay']}")
+    for name in (
+        names if len(names) == 1 else [name for name in names if Path(name).name not in ("launches", "reports")]
+    ):
+        print(f"{name}: {again(Path(name), trust=trust)} lines replay to the same digests")
+    return 0
+
+
+def _with_trust(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Run folders, and the packages named after `--trust`."""
+    names, trust, rest = [], [], list(arguments)
+    while rest:
+        word = rest.pop(0)
+        if word == "--trust" and rest:
+            trust += rest.pop(0).split(",")
+        elif word.startswith("--trust="):
+            trust += word.partition("=")[2].split(",")
+        else:
+            names.append(word)
+    return names, trust
+
+
+def _apart(arguments: Sequence[str], valued: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Words, and flags with their values."""
+    words, flags, rest = list[str](), dict[str, str](), list(arguments)
+    while rest:
+        word = rest.pop(0)
+        name, equals, value = word.partition("=")
+        if not word.startswith("-"):
+            words.append(word)
+        elif name in valued and not equals:
+            flags[name] = rest.pop(0) if rest else ""
+        else:
+            flags[name] = value
+    return words, flags

@@ -1,0 +1,1 @@
+"""What `sandbox new` writes, as templates."""
