@@ -89,8 +89,8 @@ def plain(value: Any, where: str) -> Any:
         return [plain(item, f"{where}[{n}]") for n, item in enumerate(items)]
     if is_dataclass(value) and not isinstance(value, type):
         return node_of(value, where)
-    raise _untold(where, _kind(value), "A run is what its folder says of it: put it into a module, and let a field "
-                  "name it or say how it is made.")  # fmt: skip
+    raise _untold(where, _kind(value), "A run is what its folder says of it: save data to a file, or make them in a "
+                  "module, and let a field name the file or the function.")  # fmt: skip
 
 
 def literal(value: Any, where: str) -> str:
