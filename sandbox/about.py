@@ -29,9 +29,9 @@ SITE = tuple(Path(sysconfig.get_path(name)) for name in ("purelib", "platlib"))
 Provenance = Mapping[str, Mapping[str, Any]]
 
 
-def about(identity: str, overrides: Sequence[str], classes: Iterable[type] = ()) -> dict[str, Any]:
+def about(identity: str, overrides: Sequence[str], classes: Iterable[type] = (), data: str = "") -> dict[str, Any]:
     """Everything besides the configuration that may move a number."""
-    code = provenance(classes)
+    code = provenance(classes, data)
     return {
         "identity": identity,
         "overrides": list(overrides),
@@ -44,17 +44,20 @@ def about(identity: str, overrides: Sequence[str], classes: Iterable[type] = ())
     }
 
 
-def provenance(classes: Iterable[type]) -> dict[str, dict[str, Any]]:
+def provenance(classes: Iterable[type], data: str = "") -> dict[str, dict[str, Any]]:
     """By `sandbox` (the machinery) and each class: a digest of the text of its modules (those of its bases and what
     they import, as far as they are nobody's installed package), the versions of the installed packages among them, and
-    the git revision of its checkout; `changed`: whether a module differs from that revision, or git doesn't know it."""
+    the git revision of its checkout; `changed`: whether a module differs from that revision, or git doesn't know it.
+    `data` is a digest of what a task has read from elsewhere."""
     house = [*(name for package in HOUSE for name in _inside(package)), *ENTRY]
     read = {"sandbox": _read(house, follow=lambda name: name in house and name not in ENTRY)}
     for cls in classes:
         modules = [kind.__module__ for kind in getattr(cls, "__mro__", (cls,))]  # a function has none
         read[_path(cls)] = _read(modules, follow=lambda name: True, without=[*house, START])
     checkouts = _checkouts({path for code in read.values() for path in code.files.values()})
-    return {name: code.described(checkouts) for name, code in read.items()}
+    found = {name: code.described(checkouts) for name, code in read.items()}
+    given = {"modules": {"digest": data}, "versions": {}, "git": None, "changed": False}
+    return {**found, "the data": given} if data else found
 
 
 def differences(before: Provenance, now: Provenance) -> list[str]:

@@ -157,7 +157,8 @@ def label_of(choices: Mapping[str, Any], words: Sequence[str]) -> str:
             swapped.append(named[f"{group}._target_"].rpartition(".")[2])
         elif group in named:
             swapped.append(str(choices.get(group)))
-    parts = [choices.get("preset"), *swapped, choices.get("task")]
+    task = named["task._target_"].rpartition(".")[2] if "task._target_" in named else choices.get("task")
+    parts = [choices.get("preset"), *swapped, task]
     return "-".join(part for part in parts if isinstance(part, str) and part).replace("/", "_") or "run"
 
 

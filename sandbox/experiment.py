@@ -140,7 +140,7 @@ def perform(config: Config, overrides: Sequence[str] = (), *, tell: Callable[[st
     # The lineage first: a run killed between two trackers must not have a checkpoint that its lineage never reached.
     starts = sorted(made.values(), key=lambda tracker: not isinstance(tracker, Jsonl))
     with claimed(folder):
-        _settle(folder, config, tell)
+        _settle(folder, config, _data_of(loop), tell)
         found(folder)
         if has_all(folder, config["steps"]):
             if (step := reached(folder)) > config["steps"]:
@@ -176,21 +176,26 @@ def _examined(config: Config, loop: Loop) -> list[str]:
     return [finding.note for finding in loop.engine.examine(loop.world, config["seed"]) if finding.note]
 
 
-def _settle(folder: Path, config: Config, tell: Callable[[str], None]) -> None:
+def _data_of(loop: Loop) -> str:
+    """A digest of the data that a task has read from elsewhere; empty where it has read none."""
+    return str(getattr(loop.world.task, "found_digest", ""))
+
+
+def _settle(folder: Path, config: Config, data: str, tell: Callable[[str], None]) -> None:
     """Make way for a run: nothing stands in the folder afterwards, or what this very code has left there."""
     known = status(folder)
     if not known:
         return
     force = config.get("force", False)
-    differ = differences(code_of(folder), provenance(built_of(config)))
+    differ = differences(code_of(folder), provenance(built_of(config), data))
     if force is True or (differ and (force == "changed" or known["state"] == "failed")):
         aside = set_aside(folder)
         tell(f"{folder.name}: runs anew; what was there is in {aside.relative_to(folder.parent)}")
     elif differ:
         raise StaleError(explain(
-            expected=f"the code that {folder.name} was made with ({known['state']}, step {known.get('step', 0)})",
-            got=f"code that changed since: {'; '.join(differ)}",
-            do="'force=true' runs it anew and keeps the old results aside; or change the code back."))  # fmt: skip
+            expected=f"what {folder.name} was made with ({known['state']}, step {known.get('step', 0)})",
+            got=f"what changed since: {'; '.join(differ)}",
+            do="'force=true' runs it anew and keeps the old results aside; or change it back."))  # fmt: skip
 
 
 def _live(config: Config, starts: Sequence[Starts], overrides: Sequence[str], notes: Notes) -> None:
@@ -203,7 +208,7 @@ def _live(config: Config, starts: Sequence[Starts], overrides: Sequence[str], no
     notes.reached.update(step=done, from_step=done)
     kept = {key: {"force": False, "check": "on"}.get(key, value) for key, value in config.items()}
     write_whole(folder / "config.yaml", yaml.safe_dump(kept, sort_keys=False).encode())
-    notes.describe(about(identity(config), overrides, built_of(config)))
+    notes.describe(about(identity(config), overrides, built_of(config), _data_of(loop)))
     lineage.write_readings(folder, [reading for meter in loop.meters for reading in meter.readings])
     notes.say("running")
     trackers: list[Tracker] = []

@@ -5,10 +5,15 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import partial
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+import numpy as np
 
 from sandbox.compose import SEVERAL, SINGLE, composed, quoted
 from sandbox.config import build
@@ -30,7 +35,7 @@ class Made:
 
 def configured(words: Sequence[str], settings: Mapping[str, Any]) -> Made:
     """The configuration of words and keywords; raises `ConfigError` for an object that can't be told as one."""
-    said, nodes = list(words), dict[str, Any]()
+    said, nodes, folder = list(words), dict[str, Any](), _runs(words, settings) / "data"
     for key, value in settings.items():
         if key in SEVERAL:
             said.append(f"{key}=[{','.join(_names(key, value))}]")
@@ -38,6 +43,7 @@ def configured(words: Sequence[str], settings: Mapping[str, Any]) -> Made:
                 {f"{key}.{_called(one)}": node_of(one, f"{key}.{_called(one)}") for one in _objects(key, value)}
             )
         elif key in SINGLE and not isinstance(value, str):
+            value = with_files(value, folder)
             nodes[key] = node_of(value, key)
             said.append(f"{key}._target_={nodes[key]['_target_']}")
         else:
@@ -49,7 +55,7 @@ def configured(words: Sequence[str], settings: Mapping[str, Any]) -> Made:
     roots = {node["_target_"].partition(".")[0] for node in nodes.values()} - {"sandbox", "torch"}
     config["trust"] = sorted({*config["trust"], *roots})
     for where, node in nodes.items():
-        _again(where, node, settings, config["trust"])
+        _again(where, node, settings, config["trust"], folder)
     spelt = [word for word in said if word.partition("._target_=")[0] not in nodes]
     return Made(config, (*spelt, *(f"{where}={_shown(node)}" for where, node in nodes.items())), tuple(_told(nodes)))
 
@@ -112,6 +118,43 @@ def _item(value: Any, where: str) -> str:
     return quoted(value) if isinstance(value, str) else literal(value, where)
 
 
+# ---- data that stand in memory --------------------------------------------------------------------------------------
+
+
+def with_files(value: Any, folder: Path) -> Any:
+    """An object with a file named in place of each of its fields that is a pair of arrays (x, y), or a data frame. The
+    file lies in `folder` under the digest of what is in it."""
+    if not is_dataclass(value) or isinstance(value, type):
+        return value
+    held = {one.name: getattr(value, one.name) for one in fields(value) if one.init}
+    files = {name: str(path) for name, found in held.items() if (path := _filed(found, folder))}
+    return replace(value, **files) if files else value
+
+
+def _filed(value: Any, folder: Path) -> Path | None:
+    """Where the data are kept; None for what are no data in memory."""
+    if hasattr(value, "to_csv") and hasattr(value, "columns"):
+        return _kept(value.to_csv(index=False).encode(), ".csv", folder)
+    if isinstance(value, tuple | list) and len(value) == 2 and all(hasattr(one, "__array__") for one in value):
+        held = BytesIO()
+        np.savez(held, x=np.asarray(value[0]), y=np.asarray(value[1]))
+        return _kept(held.getvalue(), ".npz", folder)
+    return None
+
+
+def _kept(data: bytes, suffix: str, folder: Path) -> Path:
+    path = folder / f"{sha256(data).hexdigest()[:16]}{suffix}"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return path
+
+
+def _runs(words: Sequence[str], settings: Mapping[str, Any]) -> Path:
+    said = [word.partition("=")[2] for word in words if word.startswith("runs=")]
+    return Path(settings.get("runs", said[-1] if said else "runs"))
+
+
 # ---- several of a group ---------------------------------------------------------------------------------------------
 
 
@@ -148,13 +191,16 @@ def _path(cls: type, where: str) -> str:
     return f"{module}.{name}"
 
 
-def _again(where: str, node: Mapping[str, Any], settings: Mapping[str, Any], trust: Sequence[str]) -> None:
+def _again(where: str, node: Mapping[str, Any], settings: Mapping[str, Any], trust: Sequence[str],
+           folder: Path) -> None:  # fmt: skip
     """Raises `ConfigError` where the node of an object builds another one."""
     group = where.partition(".")[0]
-    given = settings.get(group)
+    given = with_files(settings.get(group), folder)
     if group == "model" or not is_dataclass(given) or isinstance(given, type):
         return
-    if build(node, where, trust=trust) != given:
+    built = build(node, where, trust=trust)
+    alike = built == given if type(given).__eq__ is not object.__eq__ else node_of(built, where) == node
+    if not alike:
         raise _untold(where, f"a {type(given).__name__} that its fields don't say all of",
                       "Let two objects of the same fields be equal.")  # fmt: skip
 

@@ -198,7 +198,7 @@ def test_a_file_of_one_s_own_in_the_working_folder(sandbox, tmp_path):
     (tmp_path / "mine.py").write_text(MINE + "# changed\n")
     found = sandbox(*words)
     assert found.returncode == 2
-    assert "code that changed since: mine.Mine (mine)" in found.stderr
+    assert "what changed since: mine.Mine (mine)" in found.stderr
     assert "skipped" not in found.stdout
     assert folder not in found.stdout.split()
     found = sandbox(*words, "force=true")

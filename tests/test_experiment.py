@@ -522,7 +522,7 @@ def test_the_result_of_other_code_is_not_passed_off(mine):
     was = lines(folder)
     assert experiment.perform(mine()) == folder
     with pytest.raises(
-        StaleError, match=r"made with \(finished, step 10\); got code that changed since: mine.Mine \(mine\)"
+        StaleError, match=r"made with \(finished, step 10\); got what changed since: mine.Mine \(mine\)"
     ):
         experiment.perform(mine(factor=2.0))
     assert lines(folder) == was

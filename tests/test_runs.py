@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -16,7 +17,7 @@ from torch import nn
 import sandbox
 from sandbox.compose import composed
 from sandbox.config import build
-from sandbox.core.error import ConfigError, LineageError
+from sandbox.core.error import ConfigError, LineageError, StaleError
 from sandbox.experiment import replay
 from sandbox.identity import identity
 from sandbox.meter.drift import Drift
@@ -24,6 +25,7 @@ from sandbox.objects import configured, literal
 from sandbox.places import listed, places
 from sandbox.rule.sgd import SGD
 from sandbox.runs import Columns
+from sandbox.task.data import Data
 
 HERE = __name__.partition(".")[0]
 BOWL = {"task": "quadratic", "preset": "[]", "meta_learner": "meta_gradient", "meta_learner.edits": ["rule/lr"],
@@ -238,3 +240,30 @@ def test_a_script_s_own_class_runs_and_is_marked(tmp_path):
     folder = tmp_path / found.stdout.split()[-1]
     assert sandbox.load(folder).readings["step"] == [0, 1, 2]
     assert Path(folder).name.startswith("Own-none-quadratic")
+
+
+# ---- data that stand in memory --------------------------------------------------------------------------------------
+
+
+def test_arrays_are_kept_in_a_file_under_their_digest(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(size=(120, 3)), generator.integers(0, 2, 120)
+    small = {"meter": "[]", "steps": 1, "seeds": 1, "horizon": 1, "progress": False, "runs": str(tmp_path)}
+    first = sandbox.run("preset=reflective", task=Data((x, y), batch=8), **small)
+    again = sandbox.run("preset=reflective", task=Data((torch.tensor(x), torch.tensor(y)), batch=8), **small)
+    other = sandbox.run("preset=reflective", task=Data((x + 1, y), batch=8), **small)
+    assert first.folder == again.folder != other.folder
+    assert len(list((tmp_path / "data").iterdir())) == 2
+    assert "Data" in first.folder.name
+    assert replay(first.folder) == 2
+
+
+def test_a_run_of_a_file_that_has_changed_is_not_gone_on_with(tmp_path: Path) -> None:
+    path = tmp_path / "mine.npz"
+    x = np.arange(240.0).reshape(120, 2)
+    small = {"meter": "[]", "steps": 1, "seeds": 1, "horizon": 1, "progress": False, "runs": str(tmp_path)}
+    np.savez(path, x=x, y=np.arange(120) % 2)
+    sandbox.run("preset=reflective", task=Data(str(path), batch=8), **small)
+    np.savez(path, x=x, y=np.arange(120) // 60)
+    with pytest.raises(StaleError, match="what changed since: the data"):
+        sandbox.run("preset=reflective", task=Data(str(path), batch=8), **small)

@@ -16,7 +16,8 @@ Act = Callable[[Tensor], Tensor]
 
 
 class Task(Protocol):
-    """A family of tasks. `noise` names the splits that exist and how many uniforms each draw needs."""
+    """A family of tasks. `noise` names the splits that exist and how many uniforms each draw needs. One that reads data
+    from elsewhere says their digest in a property `found_digest`: a run is not gone on with when they have changed."""
 
     @property
     def noise(self) -> Mapping[str, int]:

@@ -99,6 +99,11 @@ class Text:
         return (edge, rest) if held_out and self.held_out else (0, edge)
 
     @property
+    def found_digest(self) -> str:
+        """Of the text; what a run was made with beside its code."""
+        return self.corpus.digest
+
+    @property
     def noise(self) -> Mapping[str, int]:
         draw = 2 + 2 * (self.stretch + self.audit)
         return {"draw": draw, "train": self.batch, "practice": 0, "gate": 0, "test": 0, "audit": 0}
