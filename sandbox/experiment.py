@@ -134,7 +134,7 @@ def perform(config: Config, overrides: Sequence[str] = (), *, tell: Callable[[st
     unchecked = config | {"check": "off"}
     if not (folder / lineage.LINEAGE).exists():
         fit(unchecked, loop, build_loop)
-    for note in _examined(config, loop):
+    for note in () if has_all(folder, config["steps"]) else _examined(config, loop):
         tell(f"{folder.name}: {note}")
     made = {where: build(node, where, trust=trusted(config)) for where, node in chosen(config, "tracker")}
     # The lineage first: a run killed between two trackers must not have a checkpoint that its lineage never reached.

@@ -23,7 +23,7 @@ from sandbox.core.state import State
 from sandbox.engine.sound import examine
 from sandbox.experiment import perform, replay
 from sandbox.identity import seeds_of, trusted
-from sandbox.reached import rule_reached, task_reached
+from sandbox.reached import rule_reached, still, task_reached
 from sandbox.stage import Stage
 from sandbox.trust import target
 from sandbox.watched import watched
@@ -125,8 +125,9 @@ def _finite(lines: Iterable[Mapping[str, Any]]) -> None:
 def pure(stage: Stage) -> None:
     """Every method is a function of what it is handed: asked twice it answers alike, it writes and draws nothing."""
     loop = stage.loop()
+    loop = replace(loop, world=still(loop.world)) if stage.group in ("task", "rule") else loop
     played = stage.played(loop, watched(stage.member(loop)))
-    if stage.group not in ("task", "rule", "model"):
+    if stage.group not in ("task", "rule"):
         stage.lines(played)
         return
     state, plainly = loop.start(seeds_of(stage.config)[:1]).state, build({"_target_": PLAINLY}, "engine")
@@ -269,8 +270,9 @@ def _law(check: Check, *groups: str) -> Law:
 
 
 AUTHORED = ("task", "model", "rule", "meta_learner", "gate", "meter")
+WATCHED = tuple(group for group in AUTHORED if group != "model")  # a network is judged by `sound`
 LAWS = (
-    _law(lives), _law(told), _law(refuses, "meta_learner"), _law(pure, *AUTHORED), _law(declares, "meta_learner"),
+    _law(lives), _law(told), _law(refuses, "meta_learner"), _law(pure, *WATCHED), _law(declares, "meta_learner"),
     _law(reached, "task", "rule"), _law(repeats), _law(alone), _law(resumes), _law(replays),
     _law(shifts_nothing, "meter"), _law(sound, "model"),
 )  # fmt: skip

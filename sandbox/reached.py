@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -10,10 +11,13 @@ import torch
 from torch import Tensor
 
 from sandbox.core.error import ContractError, explain
-from sandbox.core.protocols import Batch, Params, Reach, Static, World
+from sandbox.core.protocols import Batch, Model, Params, Reach, Static, World
 from sandbox.core.random import uniform
 from sandbox.core.state import State
 from sandbox.core.tree import tree_map
+from sandbox.engine.batches import on_policy
+from sandbox.engine.network import Body, Network
+from sandbox.engine.plan import body_row
 
 STEPS = 3  # inner steps of a rule; fewer would not reach what only its memory is made of
 WIDTHS = (1e-4, 2e-4)  # of two central differences, which must agree with one another before a tape is held to them
@@ -24,7 +28,10 @@ def rule_reached(world: World, state: State) -> None:
     """Every real number of phi has its part in P after a few inner steps. Raises `ContractError`."""
     if hasattr(world.rule, "torch_optimizer"):  # of torch.optim, which has no phi to be edited by gradient
         return
+    world = still(world)
     params, task, phi = (_row(tree) for tree in (state.init, state.task, state.rule))
+    if "train" in world.task.noise and on_policy(world, task, uniform(0, "reached", 0, (world.task.noise["train"],))):
+        return  # trajectories jump: differences say nothing
     static = world.rule.static if isinstance(world.rule, Static) else ()
     reals = {name: leaf for name, leaf in phi.items() if leaf.is_floating_point() and name not in static}
     batches = [_batch(world, state, "train", k) for k in range(STEPS)]
@@ -47,7 +54,7 @@ def rule_reached(world: World, state: State) -> None:
 def task_reached(world: World, state: State) -> None:
     """P has a finite derivative in what is predicted. It need not be that of its value: of an episode that is over, the
     reward depends on no prediction, and its policy gradient does. Raises `ContractError`."""
-    params, task = _row(state.init), _row(state.task)
+    world, params, task = still(world), _row(state.init), _row(state.task)
     batch = _batch(world, state, "train", 0)
     prediction = {"prediction": world.model.apply(params, batch["x"]).detach()}
     found = _derivatives(lambda at: world.task.objective(task, at["prediction"], batch).mean(), prediction,
@@ -120,3 +127,24 @@ def _batch(world: World, state: State, split: Any, k: int) -> Batch:
 
 def _name(member: object) -> str:
     return type(member).__name__
+
+
+def still(world: World) -> World:
+    """The world with a network that stands still: its buffers stay as they are at birth, and each call draws alike, so
+    that what the network does, which has laws of its own, is not put down to a rule or a task."""
+    return replace(world, model=_Still(world.model, body_row(world)))
+
+
+@dataclass(frozen=True)
+class _Still:
+    model: Model
+    body: Body
+
+    def init(self, rng: int) -> Params:
+        return self.model.init(rng)
+
+    def apply(self, params: Params, x: Tensor) -> Tensor:
+        dtype = next(iter(params.values())).dtype
+        held = {slot: {name: leaf.to(dtype) if leaf.is_floating_point() else leaf for name, leaf in tree.items()}
+                for slot, tree in self.body.items()}  # fmt: skip
+        return Network(self.model, {**held, "draws": {"key": torch.tensor(0)}}).predict(params, x)

@@ -35,7 +35,12 @@ class Columns(dict[str, list[Any]]):
         """The same as a data frame of pandas, which must be installed."""
         from importlib import import_module
 
-        return import_module("pandas").DataFrame(dict(self))
+        try:
+            pandas = import_module("pandas")
+        except ImportError as error:
+            raise ConfigError(explain(expected="pandas, which makes data frames", got="none installed",
+                                      do="pip install pandas, or read the columns."))  from error  # fmt: skip
+        return pandas.DataFrame(dict(self))
 
 
 @dataclass(frozen=True)

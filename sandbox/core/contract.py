@@ -52,6 +52,8 @@ def told(error: Exception) -> str:
 def mend(who: str, error: Exception, advice: str) -> str:
     """What the author can do about it."""
     text = str(error)
+    if "escaped from inside a function being vmapped" in text:
+        return "Keep nothing from one call to the next but in buffers: self.register_buffer(name, tensor)."
     if "accessing `data`" in text:
         return "Build new tensors: what is written through .data no counter sees."
     if "data-dependent control flow" in text or ".item()" in text:

@@ -111,9 +111,10 @@ def detach(state: State) -> State:
 
 
 def finite_seeds(state: State) -> Tensor:
-    """[S] bool: seeds all of whose leaves are finite."""
+    """[S] bool: seeds all of whose leaves are finite; what a network holds besides its weights may be infinite, such as
+    a mask."""
     good = torch.ones(state.seeds, dtype=torch.bool)
-    for slot in SLOTS:
+    for slot in (slot for slot in SLOTS if slot not in ("fixed", "buffers")):
         good &= finite_rows(getattr(state, slot), state.seeds)
     return good
 
@@ -161,7 +162,8 @@ def digest(state: State) -> list[str]:
     hashes = [blake2b(f"{int(seed)}@{state.t}".encode(), digest_size=8) for seed in state.seed]
     for slot in SLOTS:
         for path, leaf in leaves(state, slot).items():
-            rows = leaf.detach().cpu().contiguous().reshape(state.seeds, leaf.numel() // state.seeds).numpy()
+            held = leaf.float() if leaf.dtype == torch.bfloat16 else leaf  # which NumPy doesn't know
+            rows = held.detach().cpu().contiguous().reshape(state.seeds, leaf.numel() // state.seeds).numpy()
             head = f"|{path}|{leaf.dtype}|{tuple(leaf.shape[1:])}|".encode()
             for row, fingerprint in zip(rows, hashes, strict=True):
                 fingerprint.update(head)

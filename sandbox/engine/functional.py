@@ -40,7 +40,7 @@ from sandbox.engine.relive import Trees, relive
 from sandbox.engine.rows import one_by_one
 from sandbox.engine.sound import examine
 
-LANES = Lanes(over=lambda world: plan_of(world).over, draws=lambda world: plan_of(world).draws)
+LANES = Lanes(over=lambda world: plan_of(world).over, draws=lambda world: plan_of(world).over is one_by_one)
 BLOCK = 64  # inner steps whose noise is drawn at once
 
 
@@ -63,7 +63,7 @@ class Functional:
         phi, own, left = phi_by_lane(world, state), list[Tensor](), steps
         frozen = to_lanes(state.fixed.get("frozen", {}), world.tasks)
         for noise in _stretches(world, state, stream, steps, adjoint):
-            drawn = keys(world, state, stream, "train", len(noise)) if plan_of(world).draws else None
+            drawn = keys(world, state, stream, "train", len(noise)) if LANES.draws(world) else None
             stretch = _Stretch(world, state.task, frozen, noise, drawn, adjoint, left, begins=left == steps)
             trees = {"phi": phi, "params": state.params, "slots": state.slots, "buffers": state.buffers}
             if adjoint is not None and adjoint.checkpoint:

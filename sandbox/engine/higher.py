@@ -27,7 +27,6 @@ from sandbox.core.state import State
 from sandbox.core.tree import Tree, to_lanes, tree_map
 from sandbox.engine.lane import Lanes, cuts, name_of, noise_block, phi_by_lane, refuse_unused, view
 from sandbox.engine.network import Body, Hooked, Network, keys
-from sandbox.engine.plan import plan_of
 from sandbox.engine.rehearse import rehearse
 from sandbox.engine.rows import one_by_one
 from sandbox.engine.sound import examine
@@ -47,7 +46,7 @@ class NeedsOptimizer(Protocol):
         ...
 
 
-LANES = Lanes(over=lambda world: one_by_one, draws=lambda world: plan_of(world).draws)
+LANES = Lanes(over=lambda world: one_by_one, draws=lambda world: True)  # it may draw only later
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ class Higher:
         if adjoint is not None and (adjoint.checkpoint or (ages and adjoint.truncate)):
             raise ConfigError(explain(expected="a full or first-order adjoint", got=f"{adjoint}",
                                       do="Set engine=functional: `higher` keeps every step."))  # fmt: skip
-        drawn = {"key": keys(world, state, stream, "train", steps).T} if plan_of(world).draws else {}
+        drawn = {"key": keys(world, state, stream, "train", steps).T}
         body: Body = {"frozen": to_lanes(state.fixed.get("frozen", {}), world.tasks), "buffers": state.buffers,
                       "draws": drawn}  # fmt: skip
         noise = noise_block(world, state, stream, "train", steps).transpose(0, 1)
@@ -116,6 +115,8 @@ def _live(world: World, adjoint: Adjoint | None, phi: Params, params: Params, sl
             moved = stepper.step(loss, params=at.values(), grad_callback=gradient)
         params, slots = dict(zip(names, moved, strict=True)), stepper.param_groups[0]["slots"]
         buffers = network.body["buffers"]
+        if adjoint is None:
+            loss, buffers = loss.detach(), tree_map(Tensor.detach, buffers)
         own.append(loss)
     lived: Tree = {"params": params, "slots": slots, "buffers": buffers, "own": torch.stack(own)}
     return tree_map(Tensor.detach, lived) if adjoint is None else lived
@@ -170,6 +171,10 @@ def _optimizer(rule: Rule, names: Sequence[str], weights: Sequence[Tensor], phi:
         given = {"rule": rule, "phi": phi, "slots": slots, "names": names}
         return RuleOptimizer(weights, {}), {name: [value] for name, value in given.items()}
     optimizer = rule.torch_optimizer(weights)
+    more = [name for name in ("weight_decay", "amsgrad", "maximize") if optimizer.defaults.get(name)]
+    if type(optimizer) is torch.optim.Adam and more:
+        raise ConfigError(explain(expected="Adam by its learning rate, betas and eps", got=f"{', '.join(more)}",
+                                  do="Leave it at torch's default."))  # fmt: skip
     known = {each.__name__: each for each in SUPPORTED}
     if type(optimizer) not in known.values():
         raise ConfigError(explain(expected="an optimizer that `higher` can differentiate", got=type(optimizer).__name__,

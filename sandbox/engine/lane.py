@@ -21,6 +21,8 @@ from sandbox.engine.network import Body, Network, bodies
 from sandbox.engine.rows import Over, joined
 from sandbox.measure.temperature import fit_temperature
 
+UNUSED = ("Leave unused layers out, or use them in the loss. A weight that is used after all is reached in another way "
+          "than by its name (a list, a closure, a hook), or is frozen or replaced as the network runs.")  # fmt: skip
 ROW_BY_ROW = "set engine=higher, which goes life by life"
 
 
@@ -180,7 +182,7 @@ def refuse_unused(names: Iterable[str], grads: Iterable[Tensor | None]) -> None:
     unused = [name for name, grad in zip(names, grads, strict=True) if grad is None]
     if unused:
         raise ConfigError(explain(expected="a loss that depends on every weight", got=f"no gradient for {unused}",
-                                  do="Leave unused layers out of the model, or use them in the loss."))  # fmt: skip
+                                  do=UNUSED))  # fmt: skip
 
 
 def name_of(member: object) -> str:

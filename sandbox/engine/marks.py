@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from copy import copy
@@ -44,14 +45,18 @@ def restored(model: object) -> Generator[None]:
     """What modules hold outside their weights and buffers is afterwards as it was."""
     template = getattr(model, "template", None)
     parts = list(template.modules()) if isinstance(template, nn.Module) else []
-    kept = [{name: copy(value) if isinstance(value, list | dict | set) else value for name, value in vars(part).items()}
-            for part in parts]  # fmt: skip
+    kept = [{name: (value, copy(value)) for name, value in vars(part).items()
+             if isinstance(value, list | dict | set)} for part in parts]  # fmt: skip
+    own = [dict(vars(part)) for part in parts]
     try:
         yield
     finally:
-        for part, held in zip(parts, kept, strict=True):
+        for part, values, containers in zip(parts, own, kept, strict=True):
             vars(part).clear()
-            vars(part).update(held)
+            vars(part).update(values)
+            for value, before in containers.values():  # the very ones: handles of hooks and other modules hold them
+                value.clear()
+                value.extend(before) if isinstance(value, list) else value.update(before)
 
 
 def _mark(value: Any, deep: int) -> str:
@@ -73,7 +78,10 @@ def _mark(value: Any, deep: int) -> str:
         return repr([_mark(one, deep - 1) for one in value])
     if isinstance(value, nn.Module):
         return _mark(value.state_dict(), 1)
-    return type(value).__name__
+    try:
+        return _digest(pickle.dumps(value))
+    except Exception:
+        return type(value).__name__
 
 
 def _digest(data: bytes) -> str:

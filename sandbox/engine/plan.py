@@ -23,7 +23,7 @@ from sandbox.engine.network import Body, Hooked, Network, drawing
 from sandbox.engine.rows import Over, one_by_one
 
 LANES = 2  # lives that are tried
-KNOWN = 64  # worlds whose plan is kept
+KNOWN = 8  # worlds whose plan is kept
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def _keep(world: World, plan: Plan) -> None:
 
 
 def _found(world: World) -> Plan:
-    """A world that can't be lived at all is planned side by side: its rehearsal says what is wrong with it."""
+    """A world that can't be lived at all is planned one by one: its rehearsal says what is wrong with it."""
 
     def tried(trial: Callable[[], Any]) -> Any:
         with restored(world.model):  # what one way leaves on the network must not help the other
@@ -76,7 +76,7 @@ def _found(world: World) -> Plan:
         try:
             alone = tried(lambda: _Trial(world, draws=True).run(one_by_one))
         except Exception:
-            return Plan(vmap)
+            return Plan(one_by_one)
         try:
             if tried(lambda: _draws(world)):
                 return Plan(one_by_one, draws=True, why=f"{_name(world.model)} draws random numbers as it runs")
@@ -175,7 +175,8 @@ def _alike(one: Tensor, other: Tensor | None) -> bool:
     if not one.is_floating_point():
         return torch.equal(one, other)
     near = 1e-9 if one.dtype == torch.float64 else 1e-3
-    scale = 1 + float(one.detach().abs().max()) if one.numel() else 1.0
+    finite = one.detach()[torch.isfinite(one.detach())]
+    scale = 1 + float(finite.abs().max()) if finite.numel() else 1.0
     return bool(torch.allclose(one, other, rtol=near, atol=near * scale, equal_nan=True))
 
 

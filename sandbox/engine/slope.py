@@ -94,6 +94,9 @@ def _along(engine: Engine, world: World, state: State, way: Params, steps: int, 
     up, down = found.split(len(spacings))
     table = ((up - down) / (2 * spacings)).tolist()
     error, best = min(((abs(a - b), b) for a, b in pairwise(table) if isfinite(a - b)), default=(inf, inf))
+    if not double:  # rounding and kinks: what the whole table differs by
+        settled = [value for value in table if isfinite(value)]
+        error = max(settled) - min(settled) if settled else inf
     return Slope(float(tape), best, error, double)
 
 

@@ -58,7 +58,7 @@ def sound(findings: Iterable[Finding], levels: Sequence[Level], meters: Sequence
     takers = [*editors, *(type(meter).__name__ for meter in meters if getattr(meter, "taped", False))]
     for finding in findings:
         if finding.fault and (not finding.tape or takers or not levels):
-            who = f" (which {', '.join(takers)} need)" if finding.tape and takers else ""
+            who = f" (for {', '.join(takers)})" if finding.tape and takers else ""
             raise ContractError(explain(expected=f"{finding.law}{who}", got=finding.fault, do=finding.do))
 
 

@@ -41,7 +41,8 @@ class Arm:
     def final(self, name: str) -> Array | None:
         """[S]: the reading of that name when it was last taken; None where it never was.
 
-        `edits/accepted` and `edits/refused` are shares of all edits that a seed asked for: NaN where it asked for none.
+        `edits/accepted` and `edits/refused` (rejected by a gate, malformed, or rolled back) are shares of all edits
+        that a seed asked for: NaN where it asked for none.
         """
         values = self.series(name)[1]
         if name in OUTCOMES:

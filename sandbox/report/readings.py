@@ -14,7 +14,7 @@ NOTHING = Study()
 
 OWN = Reading("own", "A, its own objective", "lower", unit="own loss", headline=True)
 ACCEPTED = Reading("edits/accepted", "share accepted", unit="edits a seed so far", headline=True)
-REFUSED = Reading("edits/refused", "share refused", unit="edits a seed so far", headline=True)
+REFUSED = Reading("edits/refused", "share declined", unit="edits a seed so far", headline=True)
 """What every run has without a meter; a share is of all edits that a seed asked for."""
 
 BUILT_IN = {reading.name: reading for reading in (OWN, ACCEPTED, REFUSED)}

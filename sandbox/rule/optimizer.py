@@ -17,9 +17,8 @@ class Optimizer:
     """One step of torch.optim.<`optimizer`> at its defaults on A = mean P on the batch. phi is {"lr"}, raw; the slots
     are {"age"}: inner steps lived, since the optimizer's own memory lasts a single unroll.
 
-    `higher` lives its own copies of these: its Adam differs from torch's in the sixth digit (it adds eps before the
-    bias correction), and its ASGD takes the decay of lr as a constant in hypergradients. Raises `ConfigError` for a
-    name that torch.optim lacks.
+    `higher` lives its own copies of these, but for Adam, which is torch's to rounding; its ASGD takes the decay of lr
+    as a constant in hypergradients. Raises `ConfigError` for a name that torch.optim lacks.
     """
 
     optimizer: str = "Adam"

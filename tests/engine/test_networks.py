@@ -433,7 +433,7 @@ def test_without_a_tape_only_what_is_lived_has_to_be_right() -> None:
 
     world = world_of(lambda: Net(plain, spectral))
     list(Loop(world, Functional(), (Level(Nothing(), Always(), 2),)).run([0], 1))
-    with pytest.raises(ConfigError, match=r"slope of P \(which MetaGradient need\)"):
+    with pytest.raises(ConfigError, match=r"slope of P \(for MetaGradient\)"):
         Loop(world, Functional(), (Level(MetaGradient(edits=("rule/lr",)), Always(), 2),)).start([0])
 
 

@@ -252,7 +252,7 @@ def test_the_table_has_headlines_with_their_nulls_and_all_the_others_on_request(
         "share",
         "accepted",
         "share",
-        "refused",
+        "declined",
     ]
     assert "Gap of the audit" in everything[2]
     assert "Rule: lr" in everything[2]
