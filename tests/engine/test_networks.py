@@ -350,6 +350,39 @@ def spectral(net: Any) -> None:
     net.a = nn.utils.parametrizations.spectral_norm(net.a)
 
 
+def tied_by_data(net: Any) -> None:
+    net.b = nn.Linear(3, 6, dtype=D)
+    net.b.weight.data = net.a.weight.data
+
+
+def decayed(net: Any) -> None:
+    weight = net.a.weight
+    weight.register_hook(lambda grad: grad + 0.5 * weight.detach())
+
+
+def listed(net: Any) -> None:
+    net.r = nn.Parameter(torch.zeros(6, dtype=D))
+    net.held = [net.r]
+
+
+def sized_by_seed(net: Any) -> None:
+    net.w = nn.Parameter(torch.randn(int(torch.randint(1, 1000, ())), dtype=D))
+
+
+def frozen_by_seed(net: Any) -> None:
+    net.a.requires_grad_(bool(torch.rand(()) < 0.5))
+
+
+class Ticks:
+    """Counts where no buffer is."""
+
+    n = 0
+
+    def __call__(self) -> float:
+        self.n += 1
+        return 1 + 0.1 * self.n
+
+
 CENTRES = setting("c", lambda: nn.Parameter(torch.randn(6, 6, dtype=D)))
 REFUSED: dict[str, tuple[Any, str]] = {
     "a count outside its buffers": (over(calls, setting("calls", int)), "'calls' changes with each call"),
@@ -368,6 +401,20 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "a layer made by a call": (over(late), "'late.weight' is made by a call"),
     "a write into its weights": (over(clamps), "write in place|writes into 'a.weight'"),
+    "memory shared by two weights": (
+        over(lambda net, x: torch.tanh(net.a(x) + net.b(x)), tied_by_data), "the memory of 'a.weight'",
+    ),
+    "a hook that reads the module's own weight": (lambda: Net(plain, decayed), "plain loop of torch"),
+    "a weight that is reached by a list": (
+        over(lambda net, x: torch.tanh(net.a(x)) * (net.held[0] + net.r + 1), listed), "plain loop of torch",
+    ),
+    "a shape of the seed": (over(lambda net, x: torch.tanh(net.a(x)) + net.w.sum(), sized_by_seed), "every seed"),
+    "weights that a seed freezes": (lambda: Net(plain, frozen_by_seed), "every seed"),
+    "a count in an object": (
+        over(lambda net, x: torch.tanh(net.a(x)) * net.t(), setting("t", Ticks)), "'t' changes with each call",
+    ),
+    "a constructor that fails": (lambda: Net(plain, lambda net: 1 / 0), "division by zero"),
+    "no module": (lambda: None, "got NoneType"),
     "a mean that is cut off the tape": (
         over(remembers, buffer("mean", lambda: torch.zeros(6, dtype=D))), "by central differences",
     ),
@@ -464,6 +511,35 @@ def test_what_a_network_draws_is_of_seed_stream_and_moment_alone() -> None:
     assert not torch.equal(scores[0], scores[2])
     lanes = Functional().scores(replace(world, task=Waves()), both, "practice", "life")
     assert not torch.equal(lanes[0], lanes[1])
+
+
+def test_a_network_that_draws_only_later_draws_from_its_stream() -> None:
+    """Nothing is drawn before its third call, and then as the seed says."""
+    make = over(
+        lambda net, x: F.dropout(counted(net, x), 0.5) if float(net.n) > 2 else counted(net, x),
+        buffer("n", lambda: torch.zeros((), dtype=D)),
+    )
+    world = World(Waves(), Module(make), SGD(lr=0.05))
+    for engine in (Functional(), Higher()):
+        state = Loop(world, engine, (), check=False).start([0]).state
+        lives = [engine.unroll(world, state, 5, "life", None)[1] for _ in range(2)]
+        assert torch.equal(*lives)
+
+
+def test_a_mask_may_be_infinite_and_statistics_checkpointed() -> None:
+    from sandbox.core.adjoint import Adjoint
+    from sandbox.core.protocols import Level
+    from sandbox.gate.always import Always
+    from sandbox.meta_learner.meta_gradient import MetaGradient
+
+    masked = over(
+        lambda net, x: torch.softmax(net.a(x) + net.m, dim=-1),
+        buffer("m", lambda: torch.tensor([0.0] * 5 + [-torch.inf])),
+    )
+    for make in (masked, LIVED["batch statistics"]):
+        editor = MetaGradient(edits=("rule/lr",), adjoint=Adjoint(checkpoint=2))
+        loop = Loop(world_of(make), Functional(), (Level(editor, Always(), 4),))
+        assert len(list(loop.run([0], 2))) == 3
 
 
 def test_buffers_are_of_a_life_and_begin_with_it() -> None:
