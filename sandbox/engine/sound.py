@@ -132,9 +132,13 @@ def _learns(world: World, seed: int, state: State, batch: Batch) -> Finding:
     for step in range(STEPS + 1):
         body = {**body, "draws": {"key": torch.tensor(step)}}
         at, network = {name: leaf.clone().requires_grad_() for name, leaf in params.items()}, Network(world.model, body)
-        with torch.enable_grad(), drawing(step):
-            theirs = plain(batch["x"].clone())
-            world.task.objective(task, theirs, batch).mean().backward()
+        try:
+            with torch.enable_grad(), drawing(step):
+                theirs = plain(batch["x"].clone())
+                world.task.objective(task, theirs, batch).mean().backward()
+        except Exception as error:
+            return Finding(law, fault=f"torch itself can't train it: {told(error)}",
+                           do="Detach what one call keeps for the next.")  # fmt: skip
         with torch.enable_grad():
             ours = network.predict(at, batch["x"])
             found = torch.autograd.grad(world.task.objective(task, ours, batch).mean(), list(at.values()),

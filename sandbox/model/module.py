@@ -162,10 +162,12 @@ class _Whole(nn.Module):
 
 
 def _structure(module: nn.Module) -> list[Any]:
-    """What every seed's network has in common: name, shape, dtype, whether it is trained, and how many hooks it has."""
+    """What every seed's network has in common: the classes of its parts, and of each tensor name, shape, dtype, whether
+    it is trained, and how many hooks it has."""
     held = [*module.named_parameters(), *module.named_buffers()]
-    return sorted((name, tuple(leaf.shape), str(leaf.dtype), leaf.requires_grad, len(leaf._backward_hooks or ()))
-                  for name, leaf in held)  # fmt: skip
+    parts = [(name, type(part).__name__) for name, part in module.named_modules()]
+    return parts + sorted((name, tuple(leaf.shape), str(leaf.dtype), leaf.requires_grad,
+                           len(leaf._backward_hooks or ())) for name, leaf in held)  # fmt: skip
 
 
 def _kind(module: object) -> str:

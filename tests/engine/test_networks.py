@@ -350,6 +350,11 @@ def spectral(net: Any) -> None:
     net.a = nn.utils.parametrizations.spectral_norm(net.a)
 
 
+def kept(net: Any, x: Tensor) -> Tensor:
+    net.k = 0.9 * net.k + 0.1 * net.a(x).mean(0)
+    return net.k
+
+
 def tied_by_data(net: Any) -> None:
     net.b = nn.Linear(3, 6, dtype=D)
     net.b.weight.data = net.a.weight.data
@@ -409,6 +414,14 @@ REFUSED: dict[str, tuple[Any, str]] = {
         over(lambda net, x: torch.tanh(net.a(x)) * (net.held[0] + net.r + 1), listed), "plain loop of torch",
     ),
     "a shape of the seed": (over(lambda net, x: torch.tanh(net.a(x)) + net.w.sum(), sized_by_seed), "every seed"),
+    "a layer of the seed": (
+        lambda: Net(plain, setting("f", lambda: nn.Tanh() if torch.rand(()) < 0.5 else nn.ReLU())),
+        "every seed",
+    ),
+    "a kept value with its graph": (
+        over(lambda net, x: torch.tanh(net.a(x) - kept(net, x)), buffer("k", lambda: torch.zeros(6, dtype=D))),
+        "torch itself can't train it",
+    ),
     "weights that a seed freezes": (lambda: Net(plain, frozen_by_seed), "every seed"),
     "a count in an object": (
         over(lambda net, x: torch.tanh(net.a(x)) * net.t(), setting("t", Ticks)), "'t' changes with each call",
