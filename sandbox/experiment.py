@@ -82,10 +82,13 @@ def build_model(node: Mapping[str, Any], task: Task, *, trust: Sequence[str] = (
     """Any `nn.Module` by its class, in the task's dtype; its `inputs` and `outputs` are the task's where it has such
     parameters and the node leaves them out."""
     make = partial(build, node, "model", trust=trust, inputs=task.inputs, outputs=task.outputs)
-    if not issubclass(target(node.get("_target_", ""), "model", trust=trust), nn.Module):
-        return make()
     if scored not in ("built", "eval"):
         raise ConfigError(explain(expected="scored=built or scored=eval", got=repr(scored), do="Leave it out: built."))
+    if not issubclass(target(node.get("_target_", ""), "model", trust=trust), nn.Module):
+        if scored == "eval":
+            raise ConfigError(explain(expected="an nn.Module to be scored in eval mode", got=node["_target_"],
+                                      do="Leave scored at built: only an nn.Module has modes."))  # fmt: skip
+        return make()
     return Module(partial(_cast, make, getattr(task, "dtype", "float32")), scored)
 
 

@@ -74,6 +74,13 @@ def bodies(world: World, state: State, stream: str, split: str, *, draws: bool) 
     }
 
 
+def row_of(state: State, row: int) -> Body:
+    """What the network of one row of the state holds; number 0 sets what it draws."""
+    frozen = {name: leaf[row] for name, leaf in state.fixed.get("frozen", {}).items()}
+    buffers = {name: leaf[row] for name, leaf in state.buffers.items()}
+    return {"frozen": frozen, "buffers": buffers, "draws": {"key": torch.tensor(0)}}
+
+
 def keys(world: World, state: State, stream: str, split: str, steps: int) -> Tensor:
     """[steps, L] whole numbers that set what networks draw at t, t + 1, …: one for each lane and moment."""
     drawn = block(state.seed, f"{stream}/{split}/network", state.t, steps, (world.tasks,)).flatten(1, 2)

@@ -28,11 +28,9 @@ KNOWN = 8  # worlds whose plan is kept
 
 @dataclass(frozen=True)
 class Plan:
-    """`over` makes a function of one life a function of all. `draws`: the network draws random numbers as it runs.
-    `why`, in one line, if lives are run one by one."""
+    """`over` makes a function of one life a function of all; `why`, in one line, if lives are run one by one."""
 
     over: Over
-    draws: bool = False
     why: str = ""
 
 
@@ -79,11 +77,11 @@ def _found(world: World) -> Plan:
             return Plan(one_by_one)
         try:
             if tried(lambda: _draws(world)):
-                return Plan(one_by_one, draws=True, why=f"{_name(world.model)} draws random numbers as it runs")
+                return Plan(one_by_one, why=f"{_name(world.model)} draws random numbers as it runs")
             together = tried(lambda: _Trial(world, draws=False).run(vmap))
         except Exception as error:
             hidden = "accessing `data`" in str(error)  # a write that no counter sees; refused as the plan is followed
-            return Plan(vmap) if hidden else Plan(one_by_one, why=_line(error))
+            return Plan(vmap) if hidden else Plan(one_by_one, why=told(error))
         wrong = [name for name, value in alone.items() if not _alike(value, together.get(name))]
         return Plan(one_by_one, why=f"side by side, {wrong[0]} is not what it is alone") if wrong else Plan(vmap)
 
@@ -178,10 +176,6 @@ def _alike(one: Tensor, other: Tensor | None) -> bool:
     finite = one.detach()[torch.isfinite(one.detach())]
     scale = 1 + float(finite.abs().max()) if finite.numel() else 1.0
     return bool(torch.allclose(one, other, rtol=near, atol=near * scale, equal_nan=True))
-
-
-def _line(error: Exception) -> str:
-    return told(error)
 
 
 def _name(member: Any) -> str:

@@ -16,7 +16,7 @@ from sandbox.core.state import State
 from sandbox.core.tree import Tree, tree_map
 from sandbox.engine.lane import name_of, noise_for, phi_by_lane
 from sandbox.engine.marks import restored
-from sandbox.engine.network import Body, Network
+from sandbox.engine.network import Body, Network, row_of
 
 DRAWN = "All randomness is drawn beforehand: use the `noise` that is handed in."
 
@@ -28,19 +28,12 @@ def rehearse(world: World, state: State) -> None:
             tree_map(lambda leaf: leaf[0].detach().clone(), tree)
             for tree in (phi_by_lane(world, state), state.params, state.slots, state.task)
         )
-        body = _body(state)
+        body = row_of(state, 0)
         batches = {name: _sample(world, state, task, params, body, name) for name in world.task.noise if name != "draw"}
         for batch in batches.values():
             _judge(world, task, params, body, batch)
         if "train" in batches:
             _learn(world, phi, params, slots, task, body, batches["train"])
-
-
-def _body(state: State) -> Body:
-    """What the first network holds; the generators that it may draw from are set by number 0."""
-    first = {name: leaf[0] for name, leaf in state.buffers.items()}
-    frozen = {name: leaf[0] for name, leaf in state.fixed.get("frozen", {}).items()}
-    return {"frozen": frozen, "buffers": first, "draws": {"key": torch.tensor(0)}}
 
 
 def _sample(world: World, state: State, task: Params, params: Params, body: Body, split: Any) -> Batch:

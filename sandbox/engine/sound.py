@@ -26,7 +26,7 @@ from sandbox.core.state import State
 from sandbox.engine.batches import on_policy
 from sandbox.engine.lane import noise_for
 from sandbox.engine.marks import marks, restored, weights
-from sandbox.engine.network import Body, Hooked, Network, drawing
+from sandbox.engine.network import Body, Hooked, Network, drawing, row_of
 from sandbox.engine.plan import plan_of
 from sandbox.engine.slope import compare
 
@@ -243,12 +243,7 @@ def _batch(world: World, state: State) -> Batch:
 
 def _row(state: State, row: int) -> tuple[Params, Body]:
     """One seed's weights, and what its network holds besides."""
-
-    def of(tree: Params) -> Params:
-        return {name: leaf[row] for name, leaf in tree.items()}
-
-    body = {"frozen": of(state.fixed.get("frozen", {})), "buffers": of(state.buffers)}
-    return of(state.params), {**body, "draws": {"key": torch.tensor(0)}}
+    return {name: leaf[row] for name, leaf in state.params.items()}, row_of(state, row)
 
 
 def _call(world: World, params: Params, body: Body, x: Tensor) -> dict[str, Tensor]:

@@ -90,9 +90,9 @@ class Gymnasium:
         try:
             numbers: list[int] = (seeds * SEEDS).long().tolist()
         except RuntimeError as error:  # vmap hands over numbers that stand for many
-            raise NotImplementedError(
-                "an environment of Gymnasium lives in Python, one step after the other"
-            ) from error
+            raise ContractError(explain(
+                expected=f"{self.env} to be lived life by life: it is stepped in Python", got="many lives in one call",
+                do="Nothing: the engines do so by themselves."))  from error  # fmt: skip
         with torch.no_grad():
             batch = self._lived(act, numbers, draws, noise.device)
             if not self.world.proven:

@@ -204,7 +204,7 @@ def test_an_environment_that_lives_otherwise_after_the_same_reset_is_refused() -
 
 def test_side_by_side_it_says_why_it_can_not() -> None:
     task = Gymnasium("Counter-v0", episodes=1, steps=2)
-    with pytest.raises(NotImplementedError, match="lives in Python"):
+    with pytest.raises(ContractError, match="stepped in Python"):
         torch.func.vmap(lambda u: task.sample({}, partial(policy, 4), u, "train"))(torch.zeros(2, 3).double())
 
 
