@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -25,13 +24,13 @@ STEPS = 3
 
 
 def run(words: list[str], device: str, stops: bool) -> tuple[list[dict[str, Any]], float]:
-    """The lines of a run, and the seconds that it took; with `stops`, it is stopped before its last step and resumed."""
+    """Lines of a run, and the seconds that it took; with `stops` it is stopped before its last step, and resumed."""
     began = time.perf_counter()
     with TemporaryDirectory() as folder:
         every = [*words, f"device={device}", f"runs={folder}", "tracker=[jsonl,checkpoint]"]
         for steps in (STEPS - 1, STEPS) if stops else (STEPS,):
             found = sandbox.run(*every, f"steps={steps}", progress=False)
-        return list(found.lines), time.perf_counter() - began
+        return [dict(line) for line in found.lines], time.perf_counter() - began
 
 
 def alike(first: list[dict[str, Any]], second: list[dict[str, Any]]) -> str:
