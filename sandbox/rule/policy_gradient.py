@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from sandbox.core.protocols import Batch, Params, Reach
-from sandbox.rule import acting
+from sandbox.rule import acting, adaptive
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class PolicyGradient:
         return acting.place(phi)
 
     def slots(self, params: Params) -> Params:
-        return acting.moments(params)
+        return adaptive.moments(params)
 
     def loss(self, phi: Params, params: Params, slots: Params, batch: Batch, reach: Reach) -> Tensor:
         at, now = self.readable(phi), acting.said(reach.predict(params, batch["x"]), batch)
