@@ -151,7 +151,11 @@ def test_a_rate_below_zero_is_rolled_back() -> None:
     """An edit far down the hypergradient: the life after it is not finite, and what stood before it returns."""
     edits = ("rule/lr",)
     level = Level(MetaGradient(edits=edits, optimizer="sgd", lr=-1e3), Always(), 2)
-    loop = Loop(World(Quadratic(dtype="float64"), Module(partial(Vector, 4, dtype="float64")), Adam(lr=0.1)), Functional(), (level,))
+    loop = Loop(
+        World(Quadratic(dtype="float64"), Module(partial(Vector, 4, dtype="float64")), Adam(lr=0.1)),
+        Functional(),
+        (level,),
+    )
     records = list(loop.run([0], 2))
     assert float(records[1].state.rule["lr"][0]) < 0
     assert records[2].verdict == [Verdict.ROLLED_BACK]
