@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +19,7 @@ from sandbox.archive.checkpoint import load_checkpoint
 from sandbox.core.error import ConfigError, LineageError, explain
 from sandbox.core.random import untouched
 from sandbox.core.state import State
+from sandbox.evaluation import Question, evaluate
 from sandbox.experiment import build_loop, perform
 from sandbox.identity import seeds_of
 from sandbox.lines.line import Line
@@ -107,6 +108,23 @@ class Run:
             raise LineageError(explain(expected=f"a checkpoint in {self.folder}", got="none",
                                        do="Run with tracker=[jsonl,checkpoint]."))  # fmt: skip
         return found[0].state
+
+    def evaluate(
+        self,
+        horizon: int | Sequence[int] | None = None,
+        *,
+        tasks: int | None = None,
+        task: Mapping[str, Any] | None = None,
+        bound: float | None = None,
+        force: bool = False,
+    ) -> Columns:
+        """The run scored after so many inner steps on held-out tasks that it never saw, without training it again: what
+        `sandbox eval` tells, a row a seed and horizon (`evaluation.Question` says what each argument asks)."""
+        question = Question(horizon, tasks, task or {}, bound, force)
+        rows = evaluate(self.folder, question, trust=self.trust).rows
+        return Columns(
+            {name: [row.get(name) for row in rows] for name in dict.fromkeys(key for row in rows for key in row)}
+        )
 
     @property
     def _top(self) -> int:
