@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from sandbox.core.protocols import Batch, Params, Reach
-from sandbox.rule import acting, adaptive
+from sandbox.rule import acting
+from sandbox.rule.adaptive import moments
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class PolicyGradient:
         return acting.place(phi)
 
     def slots(self, params: Params) -> Params:
-        return adaptive.moments(params)
+        return moments(params)
 
     def loss(self, phi: Params, params: Params, slots: Params, batch: Batch, reach: Reach) -> Tensor:
         at, now = self.readable(phi), acting.said(reach.predict(params, batch["x"]), batch)
