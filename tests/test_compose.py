@@ -57,7 +57,13 @@ def test_what_is_set_by_hand_reaches_whoever_is_chosen():
 
 def test_a_task_brings_its_model_without_another_s_settings():
     found = node("model", "task=sinusoid", "rule=sgd", "meta_learner=none", "model.activation=tanh")
-    assert found == {"_target_": "sandbox.model.mlp.MLP", "hidden": [40, 40], "activation": "tanh", "initial": "he"}
+    assert found == {
+        "_target_": "sandbox.model.mlp.MLP",
+        "hidden": [40, 40],
+        "activation": "tanh",
+        "initial": "he",
+        "last": "linear",
+    }
 
 
 # ---- a class of one's own -------------------------------------------------------------------------------------------
