@@ -40,9 +40,9 @@ def loop_cut(
     indices, and Δ is taken over those of them that are `compared` (a mask or indices; by default all), which leaves
     out clocks. The step must be a function of the state: fix its noise. `together` says that it takes a batch with one
     more axis in front, so that both courses [2, ..., n] go through each call after the first; then nothing checks that
-    two calls agree. `numbered` says that it takes the number of the step too, from 0, so that noise may be fresh in each,
-    and the same for both courses. Raises where they differ, where a state is not finite (and at which step), where the partition
-    leaves a side empty, and for fewer than one step.
+    two calls agree. `numbered` says that it takes the number of the step too, from 0, so that noise may be fresh in
+    each, and the same for both courses. Raises where two calls differ, where a state is not finite (and at which step),
+    where the partition leaves a side empty, and for fewer than one step.
     """
     start = array(state, "the state")
     side = members(outer, start.shape[-1] if start.ndim else 0)

@@ -180,7 +180,10 @@ def jacobian_by_differences(system: System, *, spacing: float | None = None) -> 
 
 def _coarse(found: list[Difference], eye: Tensor, rows: list[Tensor]) -> list[int]:
     """The columns whose error is more than a thousandth of what their block holds in a column."""
-    values, errors = torch.stack([one.value for one in found], dim=1) - eye, torch.stack([one.error for one in found], 1)
+    values, errors = (
+        torch.stack([one.value for one in found], dim=1) - eye,
+        torch.stack([one.error for one in found], 1),
+    )
     coarse = torch.zeros(len(found), dtype=torch.bool)
     for row in rows:
         for columns in rows:

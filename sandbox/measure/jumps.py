@@ -13,12 +13,16 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sandbox.measure.differences import Differences
+from sandbox.measure.differences import Difference, Differences
 from sandbox.measure.system import System
 
-REACH = 0.3  # of a leaf's root mean square
+REACHES = (0.3, 1.0, 3.0)  # of a leaf's root mean square
+FARTHER = (1.0, 3.0, 10.0)  # where what is drawn may turn
+LINES, DRAWS = 3, 8  # of a step without draws, and of one that draws
 HALVINGS = 20
-Kind = Literal["jumps", "steps too fine for derivatives", "0 at this very state", "whole numbers"]
+Kind = Literal[
+    "jumps", "steps too fine for derivatives", "0 at this very state", "whole numbers", "the luck of another draw"
+]
 
 
 @dataclass(frozen=True)
@@ -30,56 +34,82 @@ class Unseen:
     kind: Kind
 
 
-def unseen(system: System, *, tries: int = 2, seed: int = 0) -> tuple[Unseen, ...]:
-    """All that is found along `tries` random lines a side: about ten steps each, and up to twenty where there is a
-    jump."""
-    ways, here = Differences(system), system.lived(system.flat) - system.rounded(system.flat)
+def unseen(system: System, seen: Tensor, *, seed: int = 0) -> tuple[Unseen, ...]:
+    """All that is found along three random lines a side, of a step that draws along eight, each with draws of its own:
+    seven steps a line, and up to twenty where there is a jump. `seen` [2, 2] says which blocks have derivatives (row target,
+    column source)."""
     sides = torch.stack([torch.from_numpy(system.outer), ~torch.from_numpy(system.outer)])
     generator, found = torch.Generator().manual_seed(seed), dict[tuple[int, int], Unseen]()
+    usual = Differences(system)
     size = torch.cat([torch.full((leaf.stop - leaf.start,), scale, dtype=torch.float64)
-                      for leaf, scale in zip(system.leaves, ways.scales, strict=True)])  # fmt: skip
-    for source in (0, 1):
-        for _ in range(tries):
-            line = REACH * size * torch.randn(system.n, generator=generator, dtype=torch.float64) * sides[source]
-            for target, kind in _along(ways, here, line, sides).items():
+                      for leaf, scale in zip(system.leaves, usual.scales, strict=True)])  # fmt: skip
+    several = system.draws()
+    for number in range(DRAWS if several else LINES):
+        ways = Differences(system.at(number)) if several and number else usual
+        here = _update(ways, torch.zeros(system.n, dtype=torch.float64))
+        for source in (0, 1):
+            line = size * torch.randn(system.n, generator=generator, dtype=torch.float64) * sides[source]
+            kinds = {} if here is None else _along(ways, here, line, sides, seen[:, source] if several else None)
+            for target, kind in kinds.items():
                 found.setdefault((source, target), Unseen(source, target, kind))
-        for target in _whole(system, ways, sides, source):
+    for source in (0, 1):
+        for target in _whole(system, usual, sides, source):
             found.setdefault((source, target), Unseen(source, target, "whole numbers"))
     return tuple(found.values())
 
 
-def _along(ways: Differences, here: Tensor, line: Tensor, sides: Tensor) -> dict[int, Kind]:
-    """The sides whose update is foretold badly along a line, and how."""
-    for times in (1, 1 / 8, 1 / 64):
-        there = _update(ways, times * line)
-        if there is not None:
-            return _judged(ways, here, there, times * line, sides)
-    return {}
-
-
-def _judged(ways: Differences, here: Tensor, there: Tensor, line: Tensor, sides: Tensor) -> dict[int, Kind]:
-    foretold = ways.along(line)
+def _along(ways: Differences, here: Tensor, line: Tensor, sides: Tensor, seen: Tensor | None) -> dict[int, Kind]:
+    """The sides whose update is foretold badly along a line, and how; with `seen` [2] also those that move by this draw
+    and not by the one that was read."""
+    foretold, kinds = ways.along(line), dict[int, Kind]()
     if not foretold.value.isfinite().all():
         return {}
-    close = _update(ways, line / 64)
+    for target, side in enumerate(sides):
+        linear = (foretold.value - line)[side]
+        if seen is not None and not bool(seen[target]) and bool((linear.abs() > foretold.error[side]).any()):
+            kinds[target] = "the luck of another draw"
+    for reach in REACHES if seen is None else FARTHER:
+        there = _update(ways, reach * line)
+        if there is not None:
+            kinds = _judged(ways, here, there, reach * line, reach, foretold, sides) | kinds
+    return kinds
+
+
+def _judged(
+    ways: Differences,
+    here: Tensor,
+    there: Tensor,
+    line: Tensor,
+    reach: float,
+    foretold: Difference,
+    sides: Tensor,
+) -> dict[int, Kind]:
+    """The same of one move `line`, which is `reach` times the one that derivatives were taken along."""
     kinds: dict[int, Kind] = {}
     for target, side in enumerate(sides):
-        change, linear = (there - here)[side], (foretold.value - line)[side]
+        change, least = (there - here)[side], 100 * float(ways.noise[side].norm())
+        linear = reach * foretold.value[side] - line[side]
         size = float(change.norm())
-        if size <= 100 * float(ways.noise[side].norm()) or float((change - linear).norm()) <= 0.5 * size:
+        if size <= least or float((change - linear).norm()) <= 0.5 * size:
             continue
         if _jumps(ways, here, there, line, side):
             kinds[target] = "jumps"
-        elif float(linear.norm()) <= max(1e-6 * size, float(foretold.error[side].norm())):
+        elif float(linear.norm()) <= max(1e-6 * size, reach * float(foretold.error[side].norm())):
             kinds[target] = "0 at this very state"
-        elif close is not None and _ragged((close - here)[side], linear / 64, 100 * float(ways.noise[side].norm())):
+        elif all(_ragged(ways, here, line, linear, times, side, least) for times in (64, 1024)):
             kinds[target] = "steps too fine for derivatives"
     return kinds
 
 
-def _ragged(change: Tensor, linear: Tensor, least: float) -> bool:
+def _ragged(
+    ways: Differences, here: Tensor, line: Tensor, linear: Tensor, times: int, side: Tensor, least: float
+) -> bool:  # fmt: skip
     """Whether derivatives foretell less than half of a move that is too short for a curve."""
-    return float(change.norm()) > least and float((change - linear).norm()) > 0.5 * float(change.norm())
+    near = _update(ways, line / times)
+    if near is None:
+        return False
+    change = (near - here)[side]
+    return float(change.norm()) > least and float((change - linear / times).norm()) > 0.5 * float(change.norm())
 
 
 def _jumps(ways: Differences, here: Tensor, there: Tensor, line: Tensor, side: Tensor) -> bool:

@@ -130,7 +130,9 @@ def lift(system: System, *, seed: int = 0) -> Lifted:
     own, lived = coarsest(system), system.lived(system.flat)
     why = ""
     for drawn in dict.fromkeys((default, torch.float64) if own > 1e-15 else (torch.float64, default)):
-        higher = replace(system, leaves=tuple(_higher(leaf) for leaf in system.leaves), around=partial(in_float64, drawn))
+        higher = replace(
+            system, leaves=tuple(_higher(leaf) for leaf in system.leaves), around=partial(in_float64, drawn)
+        )
         try:
             found = higher.lived(higher.flat)
         except Exception as error:  # noqa: BLE001: whatever a foreign step does with dtypes that it doesn't expect

@@ -119,7 +119,7 @@ def read(
     cut = _cut(system, cut_steps)
     table = total([coupling.outer_outer, coupling.outer_inner, coupling.inner_outer, coupling.inner_inner])
     doubt = error_of_m(table, errors)
-    found = unseen(high, seed=seed)
+    found = unseen(high, table > errors, seed=seed)
     gone = 0.0 if isinstance(cut, str) else float(cut.divergence.max())
     return Reading(
         n=system.n,

@@ -70,6 +70,10 @@ class System:
             after = self.step(handed)
         return collect(handed if after is None else after, self.state, self.leaves).detach()
 
+    def at(self, number: int) -> System:
+        """The same with the draws of step `number` of a course."""
+        return replace(self, seed=_seed(self.seed, number))
+
     def rounded(self, flat: Tensor) -> Tensor:
         """[n]: a flat state as the step is handed it, in the dtypes of its leaves."""
         return torch.cat([piece.double().reshape(-1) for piece in self._pieces(flat).values()])
@@ -188,7 +192,9 @@ def _fixed_generators(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         random.seed(seed)
         np.random.seed(seed)
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
+        if torch.cuda.is_initialized():
+            torch.cuda.manual_seed_all(seed)
         try:
             yield
         finally:
