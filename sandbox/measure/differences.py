@@ -116,8 +116,8 @@ class Differences:
         return found
 
     def groups(self, v: Tensor) -> Iterator[Tensor]:
-        """The parts of `v` [n] that are moved together: leaves whose sizes lie within a factor that the step's precision
-        allows, 1000 in float64."""
+        """The parts of `v` [n] that are moved together: leaves whose sizes lie within a factor that the step's
+        precision allows, 1000 in float64."""
         room = 1000.0 if self.unit < 1e-12 else 4.0
         reach = {leaf: scale / float(v[leaf.coordinates].abs().max())
                  for leaf, scale in zip(self.system.leaves, self.scales, strict=True)

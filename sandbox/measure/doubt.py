@@ -36,17 +36,21 @@ def blindness(norms: Tensor, errors: Tensor, found: Iterable[Unseen], divergence
     seen = norms > errors
     if not bool(seen[0, 1]) and divergence > least:
         return (
-            f"M is blind here: K_oi is 0, yet the outer's course answers to the inner (LCD {divergence:.3f}), by jumps, "
-            "by whole numbers or farther on; believe LCD"
+            f"M is blind here: K_oi is 0, yet the outer's course answers to the inner (LCD {divergence:.3g}), by "
+            "jumps, by whole numbers or farther on; believe LCD"
         )
     hidden = {(one.target, one.source): one for one in found}
     loop = all(bool(seen[block]) or block in hidden for block in ((0, 1), (1, 0)))
     faults = [one for block, one in hidden.items() if _matters(one, bool(seen[block]))]
     if not loop or not faults:
         return ""
-    told = ", ".join(f"the {NAMES[one.target]} answers the {NAMES[one.source]} by {one.kind}" for one in faults)
+    told = ", ".join(f"the {NAMES[one.target]} answers {_other(one)} by {one.kind}" for one in faults)
     told = told.replace("by 0 at this very state", "farther on, with a derivative that is 0 at this very state")
-    return f"M is blind here: {told}, which no derivative sees; believe LCD"
+    return f"M is blind here: {told}, which no derivative sees; believe LCD, over enough steps"
+
+
+def _other(one: Unseen) -> str:
+    return "itself" if one.source == one.target else f"the {NAMES[one.source]}"
 
 
 def _matters(one: Unseen, seen: bool) -> bool:

@@ -36,8 +36,8 @@ class Unseen:
 
 def unseen(system: System, seen: Tensor, *, seed: int = 0) -> tuple[Unseen, ...]:
     """All that is found along three random lines a side, of a step that draws along eight, each with draws of its own:
-    seven steps a line, and up to twenty where there is a jump. `seen` [2, 2] says which blocks have derivatives (row target,
-    column source)."""
+    seven steps a line, and up to twenty where there is a jump. `seen` [2, 2] says which blocks have derivatives (row
+    target, column source)."""
     sides = torch.stack([torch.from_numpy(system.outer), ~torch.from_numpy(system.outer)])
     generator, found = torch.Generator().manual_seed(seed), dict[tuple[int, int], Unseen]()
     usual = Differences(system)
@@ -161,6 +161,6 @@ def _update(ways: Differences, line: Tensor) -> Tensor | None:
 def _after(system: System, flat: Tensor) -> Tensor | None:
     try:
         after = system.lived(flat)
-    except Exception:  # noqa: BLE001: a foreign step beside its state
+    except Exception:  # a foreign step beside its state
         return None
     return after if bool(after.isfinite().all()) else None

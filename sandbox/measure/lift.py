@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from sandbox.measure.state import Leaf
 from sandbox.measure.system import System
 
 CASTS = {"float", "half", "bfloat16", "chalf"}  # of a tensor, to less than float64
@@ -36,7 +35,7 @@ class Float64(TorchFunctionMode):
         super().__init__()
         self.drawn = drawn
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ARG002
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name, kwargs = getattr(func, "__name__", ""), kwargs or {}
         if name in AS_THEY_ARE:
             return func(*args, **kwargs)
@@ -130,12 +129,11 @@ def lift(system: System, *, seed: int = 0) -> Lifted:
     own, lived = coarsest(system), system.lived(system.flat)
     why = ""
     for drawn in dict.fromkeys((default, torch.float64) if own > 1e-15 else (torch.float64, default)):
-        higher = replace(
-            system, leaves=tuple(_higher(leaf) for leaf in system.leaves), around=partial(in_float64, drawn)
-        )
+        leaves = tuple(replace(leaf, dtype=torch.float64) for leaf in system.leaves)
+        higher = replace(system, leaves=leaves, around=partial(in_float64, drawn))
         try:
             found = higher.lived(higher.flat)
-        except Exception as error:  # noqa: BLE001: whatever a foreign step does with dtypes that it doesn't expect
+        except Exception as error:  # whatever a foreign step does with dtypes that it doesn't expect
             why = why or f"in float64 the step fails: {str(error).splitlines()[0][:80] if str(error) else type(error)}"
             continue
         if own < 1e-15 and torch.equal(found, lived):
@@ -144,10 +142,6 @@ def lift(system: System, *, seed: int = 0) -> Lifted:
             return Lifted(higher, True, "")
         why = why or "in float64 the step does something else"
     return Lifted(system, False, why)
-
-
-def _higher(leaf: Leaf) -> Leaf:
-    return replace(leaf, dtype=torch.float64)
 
 
 def _rounding(system: System, lived: Tensor, unit: float, seed: int) -> Tensor:
