@@ -16,7 +16,7 @@ from torch import Tensor
 from sandbox.measure.differences import Difference, Differences
 from sandbox.measure.system import System
 
-REACHES = (0.3, 1.0, 3.0)  # of a leaf's root mean square
+REACHES = (0.3, 1.0, 3.0)  # of each number's own size, or of its leaf's where it is 0
 FARTHER = (1.0, 3.0, 10.0)  # where what is drawn may turn
 LINES, DRAWS = 3, 8  # of a step without draws, and of one that draws
 HALVINGS = 20
@@ -41,8 +41,9 @@ def unseen(system: System, seen: Tensor, *, seed: int = 0) -> tuple[Unseen, ...]
     sides = torch.stack([torch.from_numpy(system.outer), ~torch.from_numpy(system.outer)])
     generator, found = torch.Generator().manual_seed(seed), dict[tuple[int, int], Unseen]()
     usual = Differences(system)
-    size = torch.cat([torch.full((leaf.stop - leaf.start,), scale, dtype=torch.float64)
-                      for leaf, scale in zip(system.leaves, usual.scales, strict=True)])  # fmt: skip
+    leaf_size = torch.cat([torch.full((leaf.stop - leaf.start,), scale, dtype=torch.float64)
+                           for leaf, scale in zip(system.leaves, usual.scales, strict=True)])  # fmt: skip
+    size = torch.where(usual.flat == 0, leaf_size, usual.flat.abs())
     several = system.draws()
     for number in range(DRAWS if several else LINES):
         ways = Differences(system.at(number)) if several and number else usual
@@ -96,7 +97,9 @@ def _judged(
             kinds[target] = "jumps"
         elif float(linear.norm()) <= max(1e-6 * size, reach * float(foretold.error[side].norm())):
             kinds[target] = "0 at this very state"
-        elif all(_ragged(ways, here, line, linear, times, side, least) for times in (64, 1024)):
+        elif float(foretold.error[side].norm()) <= 0.1 * float(linear.norm()) / reach and all(
+            _ragged(ways, here, line, linear, times, side, least) for times in (64, 1024)
+        ):
             kinds[target] = "steps too fine for derivatives"
     return kinds
 
@@ -114,14 +117,14 @@ def _ragged(
 
 def _jumps(ways: Differences, here: Tensor, there: Tensor, line: Tensor, side: Tensor) -> bool:
     """Whether at least a quarter of the change along the line happens at one point of it."""
-    least, low, high = 0.25 * float((there - here)[side].norm()), 0.0, 1.0
+    size, low, high = float((there - here)[side].norm()), 0.0, 1.0
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         between = _update(ways, middle * line)
         if between is None:
             return False
         first, second = float((between - here)[side].norm()), float((there - between)[side].norm())
-        if max(first, second) < least:
+        if not size / 4 <= max(first, second) <= 4 * size:  # a curve; a pole
             return False
         if first >= second:
             high, there = middle, between

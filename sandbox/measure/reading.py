@@ -115,9 +115,9 @@ def read(
     else:
         j = None
         coupling, norms, errors = probed(high, way.method, belongs, near, probes=probes, spacing=spacing, seed=seed)
-    errors = errors + way.errors
     cut = _cut(system, cut_steps)
     table = total([coupling.outer_outer, coupling.outer_inner, coupling.inner_outer, coupling.inner_inner])
+    errors = errors + way.errors + (coarsest(system) * table if lifted.lifted else 0)
     doubt = error_of_m(table, errors)
     found = unseen(high, table > errors, seed=seed)
     gone = 0.0 if isinstance(cut, str) else float(cut.divergence.max())

@@ -42,7 +42,7 @@ def _error(found: Reading) -> str:
         return f"± {error:.3f} (standard error)"
     if found.method == "tape" and error < 1e-4:
         return "exact"
-    return f"± {error:.1g} (by {'two spacings' if found.method == 'differences' else 'differences'})"
+    return f"± {error:.1g} (by {'two spacings' if found.method == 'differences' else 'its precision'})"
 
 
 def _merge_index(found: Reading) -> list[Row]:
