@@ -59,8 +59,14 @@ def test_questions_are_answered_without_torch(question, sandbox):
 def test_what_is_shown_is_what_a_run_would_have(sandbox):
     found = sandbox("preset=meta_sgd", "rule=learned_loss", "rule.hidden=7", "--cfg", "job")
     rule = yaml.safe_load(found.stdout)["rule"]
-    assert rule == {"_target_": "sandbox.rule.learned_loss.LearnedLoss", "lr": 0.001, "hidden": 7, "activation": "relu",
-                    "biases": False, "rng": None}
+    assert rule == {
+        "_target_": "sandbox.rule.learned_loss.LearnedLoss",
+        "lr": 0.001,
+        "hidden": 7,
+        "activation": "relu",
+        "biases": False,
+        "rng": None,
+    }
     assert yaml.safe_load(found.stdout)["label"] == "${label:}"
 
 
