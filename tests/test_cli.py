@@ -130,7 +130,7 @@ MISTAKES = [
     (["rule=sdg"], ["no rule called 'sdg'", "Did you mean 'sgd'?"]),
     (["-m", "task=sinusoid,quadratik"], ["no task called 'quadratik'", "Did you mean 'quadratic'?"]),
     (["experiment=first_light/fixd"], ["no experiment called 'first_light/fixd'", "'first_light/fixed'?"]),
-    (["rule.lrr=3"], ["expected a field of SGD at rule; got 'lrr'.", "'lr'?", "Its fields: lr, per_parameter"]),
+    (["rule.lrr=3"], ["a field of SGD at rule; got 'lrr'.", "'lr'?", "Its fields: lr, lr_range, per_parameter"]),
     (["rule._target_=mine.Mine"], ["No package 'mine' is installed or lies here."]),
     (["rule._target_=subprocess.Popen", "rule.args=[touch,mark]"], ["'subprocess.Popen', which is Python's own"]),
     (["task=sinusoid", "rule=self_distillation"], ["rule=self_distillation and task=sinusoid", "These do:"]),

@@ -83,13 +83,18 @@ class LoopProbe:
             raise ConfigError(explain(expected=f"the run's own task, {self.world.tasks} a seed, as its lives persist",
                                       got="another task, or another number of them",
                                       do="Leave them out: a life can't change its task."))  # fmt: skip
+        if n > 1:
+            _refuse_owned(loop, n, state)
         unit, done, found = _inner(loop, n - 1), 0, dict[int, State]()
-        standing = _standing(state)
+        begun = standing = _standing(state)
         for step in sorted(set(steps)):
-            standing = _whole(loop, n, standing, range(done, step // unit), stream)
-            done = step // unit
-            found[step] = replace(_rest(loop, n - 1, standing, done, step % unit, stream).state, t=0)
-        return found
+            if n > 1:
+                standing = _whole(loop, n, standing, range(done, step // unit), stream)
+                done = step // unit
+                found[step] = _rest(loop, n - 1, standing, done, step % unit, stream).state
+            else:  # from its birth in one go, as the run lives it: the memory of an optimizer lasts no longer
+                found[step] = _whole(loop, 1, begun, range(step), stream).state
+        return {step: replace(state, t=0) for step, state in found.items()}
 
     def reflect(self, state: State, reached: Sequence[str]) -> State:
         """F: one reflective step of level 1 from `state`, its edit taken, on the tape where a leaf of `state` is. An
@@ -127,6 +132,18 @@ def _standing(state: State) -> Standing:
 def _episodic(loop: LoopView) -> int:
     """The lowest level whose lives are episodic; 0 where all persist."""
     return next((n for n, level in enumerate(loop.levels, start=1) if level.lifetime == "episodic"), 0)
+
+
+def _refuse_owned(loop: LoopView, n: int, state: State) -> None:
+    """Raises `ConfigError` where an editor that acts in a life of level `n` has a psi of its own for each of the run's
+    lives, and there are others."""
+    lanes, known = state.seeds * loop.world.tasks, (state.meta[f"{m}"] for m in range(1, n))
+    rows = {leaf.shape[0] for psi in known for leaf in psi.values()} - {state.seeds, lanes}
+    if rows:
+        own = rows.pop() // state.seeds
+        raise ConfigError(explain(expected=f"{own} tasks a seed, as each life has an editor of its own",
+                                  got=f"{loop.world.tasks}",
+                                  do=f"Set tasks={own}: a life that the run doesn't have has no editor."))  # fmt: skip
 
 
 def _inner(loop: LoopView, n: int) -> int:

@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from sandbox.measure.differences import Difference, Differences, jacobian_by_differences
 from sandbox.measure.error import wrong
-from sandbox.measure.system import Leaf, System
+from sandbox.measure.state import Leaf
+from sandbox.measure.system import System
 
 Method = Literal["tape", "differences"]
 CHUNK = 64  # products taken at once
+PROBES = 4  # of what a step returns, in the check of a tape
 
 
 @dataclass(frozen=True)
 class Check:
     """What the tape `missed`, in words ("": nothing was found), and the leaves that could not be checked, since
-    the step has no value next to the state."""
+    the step has no value next to the state. `errors` [2, 2]: how far the Frobenius norms of the blocks of J may be off
+    (rows outer and inner, columns likewise): what tape and differences differ by, and what these can't see."""
 
     missed: str
     unchecked: tuple[str, ...]
+    errors: Tensor = field(default_factory=lambda: torch.zeros(2, 2, dtype=torch.float64), compare=False)
 
 
 def vector_jacobian(system: System) -> Callable[[Tensor], Tensor] | None:
@@ -36,7 +41,8 @@ def vector_jacobian(system: System) -> Callable[[Tensor], Tensor] | None:
     given, after = taped
 
     def product(probes: Tensor) -> Tensor:
-        rows = [_pulled(given, after, chunk) for chunk in probes.reshape(-1, system.n).split(CHUNK)]
+        with system.around():
+            rows = [_pulled(given, after, chunk) for chunk in probes.reshape(-1, system.n).split(CHUNK)]
         return torch.cat(rows).reshape(probes.shape)
 
     return product
@@ -55,73 +61,34 @@ def _pulled(given: list[Tensor], after: Tensor, probes: Tensor) -> Tensor:
 
 
 def jacobian_vector(system: System, *, spacing: float | None = None) -> Callable[[Tensor], Tensor]:
-    """v [P, S = 1, n] -> J v, by central differences: two steps a probe for each leaf that it touches.
+    """v [P, S = 1, n] -> J v, by central differences: two steps a probe for each group of leaves of like size.
 
-    A leaf is moved alone, by `spacing` of its root mean square (or of 1, where it is 0) in the coordinate that moves
-    most, so that no leaf is moved by another's scale. By default the cube root of the leaf's rounding unit, which
-    balances rounding and curvature: about 1e-10 of J for float64 and 1e-4 for float32. For a step with jumps choose a
-    spacing wider than they are apart. Where that leaves the domain of the step, half of the least entry is tried.
+    A leaf is moved by `spacing` of its root mean square (or of 1, where it is 0) in the coordinate that moves most, or
+    less, where another of its group is smaller. By default the cube root of the step's rounding unit, which is
+    measured: about 1e-10 of J for float64 and 1e-4 for float32. For a step with jumps choose a spacing wider than they
+    are apart. Where that leaves the domain of the step, closer points are tried.
     """
-    if spacing is not None and not spacing > 0:
-        raise wrong(expected="a spacing > 0", got=f"{spacing}", do="It is a share of each leaf's size.")
-    flat = system.flat
+    ways = Differences(system, spacing)
 
     def product(probes: Tensor) -> Tensor:
-        found = torch.zeros(probes.shape, dtype=torch.float64).reshape(-1, system.n)
-        for row, v in zip(found, probes.reshape(-1, system.n), strict=True):
-            for leaf in system.leaves:
-                if bool(v[leaf.coordinates].any()):
-                    row += _difference(system, flat, v, leaf, spacing)[0]
-        return found.reshape(probes.shape)
+        return torch.stack([ways.quick(v) for v in probes.reshape(-1, system.n)]).reshape(probes.shape)
 
     return product
 
 
-def _spacing(flat: Tensor, v: Tensor, leaf: Leaf, spacing: float | None = None) -> float:
-    """How far to go along v."""
-    here = leaf.coordinates
-    scale = float(flat[here].square().mean().sqrt()) or 1.0
-    share = spacing or float(torch.finfo(leaf.dtype).eps) ** (1 / 3)
-    return share * scale / float(v[here].abs().max())
-
-
-def _difference(
-    system: System, flat: Tensor, v: Tensor, leaf: Leaf, spacing: float | None = None
-) -> tuple[Tensor, float]:
-    """[n]: J v for the part of v on one leaf, NaN where the step has no value on either side; and how far it went."""
-    step = _spacing(flat, v, leaf, spacing)
-    found = _central(system, flat, v, leaf, step)
-    entries = flat[leaf.coordinates].abs()
-    if not found.isfinite().all() and bool(entries.any()):
-        within = 0.5 * float(entries[entries > 0].min() / v[leaf.coordinates].abs().max())
-        return _central(system, flat, v, leaf, min(step, within)), min(step, within)
-    return found, step
-
-
-def _central(system: System, flat: Tensor, v: Tensor, leaf: Leaf, step: float) -> Tensor:
-    """[n]: of the update, so that what doesn't move reads exactly no change."""
-    ahead, behind, alone = flat.clone(), flat.clone(), torch.zeros_like(v)
-    alone[leaf.coordinates] = v[leaf.coordinates]
-    ahead += step * alone
-    behind -= step * alone
-    try:
-        updates = (system.lived(ahead) - system.rounded(ahead)) - (system.lived(behind) - system.rounded(behind))
-    except (ArithmeticError, ValueError):  # outside its domain
-        return torch.full_like(v, torch.nan)
-    return alone + updates / (2 * step)
-
-
 def jacobian(system: System, method: Method, *, spacing: float | None = None) -> Tensor:
     """[n, n]: J, by n products. Raises where an entry is not finite."""
-    eye = torch.eye(system.n, dtype=torch.float64)[:, None]
-    if method == "tape":
-        product = vector_jacobian(system)
-        if product is None:
-            raise wrong(expected="a step with a tape from its state to what it returns", got="none",
-                        do="Return new tensors computed from the state, or use method='differences'.")  # fmt: skip
-        found = product(eye)[:, 0]
-    else:
-        found = jacobian_vector(system, spacing=spacing)(eye)[:, 0].T
+    if method == "differences":
+        return finite(system, jacobian_by_differences(system, spacing=spacing)[0])
+    product = vector_jacobian(system)
+    if product is None:
+        raise wrong(expected="a step with a tape from its state to what it returns", got="none",
+                    do="Return new tensors computed from the state, or use method='differences'.")  # fmt: skip
+    return finite(system, product(torch.eye(system.n, dtype=torch.float64)[:, None])[:, 0])
+
+
+def finite(system: System, found: Tensor) -> Tensor:
+    """[n, n]: the same J; raises where an entry is not finite."""
     if not found.isfinite().all():
         bad = [leaf.path for leaf in system.leaves if not found[:, leaf.coordinates].isfinite().all()]
         raise wrong(expected="finite derivatives of the step", got=f"NaN or infinity by {', '.join(bad)}",
@@ -133,30 +100,89 @@ def check(system: System, product: Callable[[Tensor], Tensor], *, seed: int = 0)
     """Compares the tape with the step itself: a dropped dependence (`.item()`, `.detach()`, `no_grad`, an update in
     place) would read as an influence that is absent.
 
-    For every leaf and side, uᵀJ v by the tape is compared with central differences along a random v on the leaf alone,
-    at two spacings: what these differ by (curvature, kinks, rounding) is no fault of the tape. Four steps a leaf.
+    For every leaf and side, uᵀJ v by the tape is compared with differences along a random v on the leaf alone, for
+    four u. They agree where they differ by no more than thrice the differences' own error, if that is less than a
+    hundredth of what is compared. Otherwise other spacings are tried, up to four: closer, for curvature and kinks, and
+    wider, for rounding. Where they disagree by more than an error that is small, the tape has missed something. Where
+    no spacing can tell, nothing is found, and `errors` says how much that may be. Four steps a leaf and spacing.
     """
     generator = torch.Generator().manual_seed(seed)
-    sides = torch.from_numpy(system.outer)
-    u = torch.randn(system.n, generator=generator, dtype=torch.float64)
-    rows = product(torch.stack([u * sides, u * ~sides])[:, None])[:, 0]  # [2, n]
-    flat = system.flat
-    rounding = max(float(torch.finfo(leaf.dtype).eps) for leaf in system.leaves)
-    unchecked: list[str] = []
+    sides = torch.stack([torch.from_numpy(system.outer), ~torch.from_numpy(system.outer)])
+    u = torch.randn(PROBES, system.n, generator=generator, dtype=torch.float64)
+    rows = product((u * sides[:, None]).reshape(-1, 1, system.n)).reshape(2, PROBES, system.n)
+    ways, unchecked, squares = Differences(system), [], torch.zeros(2, 2, dtype=torch.float64)
     for leaf in system.leaves:
         v = torch.zeros(system.n, dtype=torch.float64)
         v[leaf.coordinates] = torch.randn(leaf.stop - leaf.start, generator=generator, dtype=torch.float64)
-        wide, step = _difference(system, flat, v, leaf)
-        close = _central(system, flat, v, leaf, step / 4)
-        if not (wide.isfinite().all() and close.isfinite().all()):
+        found = _compared(ways, v, u, rows, sides)
+        if found is None:
             unchecked.append(leaf.path)
             continue
-        for name, side, row in (("outer", sides, rows[0]), ("inner", ~sides, rows[1])):
-            own = float((u * side) @ v)
-            by_tape, far, near = (float(value) - own for value in (row @ v, (u * side) @ wide, (u * side) @ close))
-            noise = rounding * float((u * side * flat).norm()) / (step / 4)
-            allowed = 10 * noise + rounding**0.25 * max(abs(by_tape), abs(near)) + 3 * abs(far - near)
-            if not abs(by_tape - near) <= allowed:
+        for name, said in zip(("outer", "inner"), found, strict=True):
+            if said.differs:
                 where = f"how {name} depends on {leaf.path}: along a random direction"
-                return Check(f"{where} {by_tape:.6g} by the tape, {near:.6g} by differences", ())
-    return Check("", tuple(unchecked))
+                told = f"{where} {said.tape:.6g} by the tape, {said.steps:.6g} by differences"
+                return Check(told, tuple(unchecked))
+        squares += _shared(torch.tensor([said.error for said in found], dtype=torch.float64) ** 2, leaf, sides)
+    return Check("", tuple(unchecked), 3 * squares.sqrt())
+
+
+def _shared(squares: Tensor, leaf: Leaf, sides: Tensor) -> Tensor:
+    """[2, 2]: errors by side, for the sides that a leaf's coordinates belong to."""
+    shares = sides[:, leaf.coordinates].double().mean(dim=1)
+    return squares[:, None] * shares
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One side's dependence on one leaf, along one direction, by the `tape` and by `steps`; how far the tape may be off
+    (`error`), whether they agree (`agrees`), and whether they surely differ."""
+
+    tape: float
+    steps: float
+    error: float
+    agrees: bool
+    differs: bool
+
+
+def _compared(
+    ways: Differences, v: Tensor, u: Tensor, rows: Tensor, sides: Tensor
+) -> tuple[Compared, Compared] | None:  # fmt: skip
+    """Outer and inner compared along v [n], at up to four spacings; None where the step has no value at any."""
+    best: list[Compared] | None = None
+    unit = max(float(torch.finfo(leaf.dtype).eps) for leaf in ways.system.leaves)
+    for times in (None, 1 / 16, 1 / 256, 8):
+        found = ways.along(v, None if times is None else min(0.2, times * ways.share))
+        if not found.value.isfinite().all():
+            continue
+        now = [_side(found, v, u, row, side, unit) for row, side in zip(rows, sides, strict=True)]
+        best = now if best is None else [_settled(old, new) for old, new in zip(best, now, strict=True)]
+        if all(said.agrees for said in best):
+            break
+    return None if best is None else (best[0], best[1])
+
+
+def _side(found: Difference, v: Tensor, u: Tensor, rows: Tensor, side: Tensor, unit: float) -> Compared:
+    """`unit`: what the tape itself rounds to."""
+    own = (u * side) @ v
+    tape, steps = rows @ v - own, (u * side) @ found.value - own
+    gap, off = float((tape - steps).square().mean().sqrt()), float(found.error[side].norm())
+    off += unit * float((rows * v).abs().sum(dim=1).max())
+    size = max(float(tape.square().mean().sqrt()), float(steps.square().mean().sqrt()))
+    allowed = 3 * off + 1e-7 * size
+    return Compared(
+        tape=float(tape[0]),
+        steps=float(steps[0]),
+        error=gap + off,
+        agrees=gap <= allowed and off <= 0.01 * size,
+        differs=gap > allowed and off <= 0.1 * size,
+    )
+
+
+def _settled(old: Compared, new: Compared) -> Compared:
+    """What is known of a side after one more spacing: an agreement settles it, then a sure difference."""
+    if old.agrees or new.agrees:
+        return old if old.agrees else new
+    if old.differs or new.differs:
+        return old if old.differs else new
+    return old if old.error <= new.error else new

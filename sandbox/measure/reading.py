@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import isnan, nan
+from dataclasses import dataclass, replace
+from math import nan
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from sandbox.measure.array import Array
-from sandbox.measure.coupling import Coupling, exact_coupling, near_bound, probed_coupling
+from sandbox.measure.coupling import Coupling, exact_coupling, near_bound
 from sandbox.measure.cut import LoopCut, loop_cut
-from sandbox.measure.derivative import Method, check, jacobian, jacobian_vector, vector_jacobian
+from sandbox.measure.derivative import Method, check, finite, jacobian, vector_jacobian
+from sandbox.measure.differences import jacobian_by_differences
+from sandbox.measure.doubt import blindness, error_of_m, total, uncertain
 from sandbox.measure.error import wrong
-from sandbox.measure.graph import Components, belonging, block_norms, components
+from sandbox.measure.graph import Components, belonging, components
 from sandbox.measure.integrability import Integrability, integrability
+from sandbox.measure.jumps import unseen
+from sandbox.measure.lift import Lifted, coarsest, lift
 from sandbox.measure.modes import MergeIndex, merge_index
 from sandbox.measure.partition import Feedback, feedback
+from sandbox.measure.probed import probed
+from sandbox.measure.shown import table
 from sandbox.measure.system import Step, System, declare
 
 LARGEST = 1500  # numbers in the state up to which the whole Jacobian is taken
@@ -34,7 +41,10 @@ class Reading:
     state diverges within the steps asked for). `integrability`: IOG.
     `feedback`: whether the two sides reinforce each other. `merge_index`, `integrability` and `feedback` need the whole
     `jacobian` [n, n] and are None beyond the size up to which it is taken. `method` says how derivatives were taken,
-    `note` why not by the tape, or "".
+    `note` what must be known of them (why not by the tape, in which precision, of which draw), or "".
+    `blind`: why M is not to be believed at this state, or "". `errors` [2, 2]: how far the norms of the blocks of K may
+    be off by the derivatives (rows outer and inner, columns likewise); the `error` of M follows from them, and where M
+    is probed holds the standard error over probes as well. `calls`: how often the step was called.
     """
 
     n: int
@@ -48,38 +58,12 @@ class Reading:
     integrability: Integrability | None
     feedback: Feedback | None
     jacobian: Array | None
+    blind: str
+    errors: Array
+    calls: int
 
     def __str__(self) -> str:
-        c = self.coupling
-        norms = [float(norm) for norm in (c.outer_outer, c.outer_inner, c.inner_outer, c.inner_inner)]
-        m = f"± {float(c.error):.3f} (standard error)" if self.jacobian is None else "exact"
-        if bool(c.degenerate):
-            m += ", degenerate: 0/0 read as 0"
-        rows = [
-            ("M", float(c.m), f"{m}; random partitions {float(c.null):.3f} ± {float(c.null_spread):.3f}"),
-            ("", None, "|K_oo| {:.3g}  |K_oi| {:.3g}  |K_io| {:.3g}  |K_ii| {:.3g}".format(*norms)),
-            ("", None, "near a bound: " + ("none declared" if isnan(c.near_bound) else f"{float(c.near_bound):.2f}")),
-        ]
-        if self.merge_index is not None:
-            kappa = "skipped" if self.merge_index.kappa is None else f"{self.merge_index.kappa:.3g}"
-            rows.append(("MI", self.merge_index.value, f"modal {self.merge_index.modal:.3f}, kappa {kappa}"))
-        parts = " ".join("{" + ", ".join(names) + "}" for names in self.components.components)
-        rows.append(("LSCC", self.components.share, f"largest first: {parts}"))
-        if isinstance(self.cut, str):
-            rows.append(("LCD", None, self.cut))
-        else:
-            steps, moved = len(self.cut.divergence), bool(self.cut.moved[-1])
-            what = "the outer's course, loop cut against intact" if moved else "the outer did not move at all"
-            rows.append((f"LCD_{steps}", float(self.cut.divergence[-1]), what))
-        if self.integrability is not None:
-            gap = self.integrability
-            rows.append(("IOG", gap.gap, f"one-way {gap.one_way:.3f}, raw {gap.raw:.3f}, rates apart {gap.spread:.3g}"))
-        if self.feedback is not None:
-            rows.append(("direction", self.feedback.direction, f"tr(K_oi K_io) {self.feedback.trace:.3g}"))
-        head = f"{self.outer} outer and {self.n - self.outer} inner numbers; derivatives by {self.method}"
-        lines = [head + (f" ({self.note})" if self.note else "")]
-        lines += [f"{name:9} {'' if value is None else f'{value:.3f}':>6}  {text}" for name, value, text in rows]
-        return "\n".join(lines)
+        return table(self)
 
 
 def read(
@@ -110,54 +94,108 @@ def read(
 
     Raises MeasureError for whatever of this is malformed, and for derivatives that are not finite.
     """
-    system = declare(step, state, outer, inner=inner, seed=seed)
+    if not 0 <= seed < 2**32:
+        raise wrong(expected="a seed in 0..2^32 - 1", got=f"{seed}", do="0 is the default.")
+    counted = Counted(step)
+    system = declare(counted, state, outer, inner=inner, seed=seed)
     parts = _modules(system, modules)
     belongs = belonging(parts, system.n)
     near = _near(system, bounds)
     if partitions < 2:
         raise wrong(expected="at least 2 partitions", got=f"{partitions}", do="One has no spread; 50 are the default.")
+    if cut_steps < 1:
+        raise wrong(expected="at least one step", got=f"{cut_steps}", do="LCD_k is defined from k = 1.")
     if spacing is not None and method == "tape":
         raise wrong(expected="a spacing with differences", got="method='tape'", do="Use method='differences'.")
-    chosen, note = _method(system, "differences" if spacing is not None and method == "auto" else method, seed)
-    if torch.equal(system.lived(system.flat), system.flat):
-        note = "; ".join(filter(None, [note, "the step changes nothing: is it given what it works on?"]))
+    lifted = lift(system, seed=seed)
+    high = lifted.system
+    way = _method(high, "differences" if spacing is not None and method == "auto" else method, seed)
     if system.n <= largest:
-        j = jacobian(system, chosen, spacing=spacing).numpy()
-        coupling = exact_coupling(j, system.outer, partitions=partitions, seed=seed, near_bound=near)
-        norms = np.sqrt(belongs @ np.square(j - np.eye(system.n)) @ belongs.T)
+        j, norms, coupling, errors = _whole(high, way, belongs, near, spacing, partitions, seed)
     else:
         j = None
-        coupling, norms = _probed(system, chosen, belongs, near, probes=probes, spacing=spacing, seed=seed)
+        coupling, norms, errors = probed(high, way.method, belongs, near, probes=probes, spacing=spacing, seed=seed)
+    cut = _cut(system, cut_steps)
+    table = total([coupling.outer_outer, coupling.outer_inner, coupling.inner_outer, coupling.inner_inner])
+    errors = errors + way.errors + (coarsest(system) * table if lifted.lifted else 0)
+    doubt = error_of_m(table, errors)
+    found = unseen(high, table > errors, seed=seed)
+    gone = 0.0 if isinstance(cut, str) else float(cut.divergence.max())
     return Reading(
         n=system.n,
         outer=int(system.outer.sum()),
-        method=chosen,
-        note=note,
-        coupling=coupling,
+        method=way.method,
+        note=_note(system, lifted, way.note, uncertain(float(coupling.m), doubt)),
+        coupling=replace(coupling, error=coupling.error + doubt),
         merge_index=None if j is None else merge_index(j, system.outer),
         components=components(norms, dict(zip(parts, belongs.sum(axis=1), strict=True))),
-        cut=_cut(system, cut_steps),
+        cut=cut,
         integrability=None if j is None else integrability(j),
         feedback=None if j is None else feedback(j, system.outer),
         jacobian=j,
+        blind=blindness(table, errors, found, gone, max(1e-9, 64 * coarsest(system))),
+        errors=errors.numpy(),
+        calls=counted.calls,
     )
 
 
-def _method(system: System, method: str, seed: int) -> tuple[Method, str]:
-    """How derivatives are taken, and why not by the tape."""
+def _whole(
+    system: System,
+    way: Way,
+    belongs: Array,
+    near: float,
+    spacing: float | None,
+    partitions: int,
+    seed: int,
+) -> tuple[Array, Array, Coupling, Tensor]:
+    """J, the norms of its blocks by module, M, and how far the norms of the four blocks of K may be off."""
+    if way.method == "tape":
+        found, off = jacobian(system, "tape"), torch.zeros(system.n, system.n, dtype=torch.float64)
+    else:
+        found, off = jacobian_by_differences(system, spacing=spacing)
+    j, squares = finite(system, found).numpy(), off.square().numpy()
+    norms = np.sqrt(belongs @ np.square(j - np.eye(system.n)) @ belongs.T)
+    norms = np.where(norms > np.sqrt(belongs @ squares @ belongs.T), norms, 0)  # what can't be told from 0 is no edge
+    sides = np.stack([system.outer, ~system.outer]).astype(float)
+    errors = torch.from_numpy(np.sqrt(sides @ squares @ sides.T))
+    return j, norms, exact_coupling(j, system.outer, partitions=partitions, seed=seed, near_bound=near), errors
+
+
+def _note(system: System, lifted: Lifted, *words: str) -> str:
+    precision = "read in float64, without the step's own rounding" if lifted.lifted else ""
+    if lifted.why and coarsest(system) > 1e-15:
+        precision = f"read in the step's own precision: {lifted.why}"
+    draw = f"the step draws random numbers: of the draw of seed {system.seed}" if system.draws() else ""
+    still = torch.equal(system.lived(system.flat), system.flat)
+    idle = "the step changes nothing: is it given what it works on?" if still else ""
+    return "; ".join(word for word in (*words, precision, draw, idle) if word)
+
+
+@dataclass(frozen=True, eq=False)
+class Way:
+    """How derivatives are taken, why not by the tape, and how far the tape's block norms [2, 2] may be off."""
+
+    method: Method
+    note: str
+    errors: Tensor
+
+
+def _method(system: System, method: str, seed: int) -> Way:
+    none = torch.zeros(2, 2, dtype=torch.float64)
     if method == "differences":
-        return "differences", ""
+        return Way("differences", "", none)
     if method not in ("auto", "tape"):
         raise wrong(expected="method 'auto', 'tape' or 'differences'", got=f"'{method}'", do="'auto' checks the tape.")
     product = vector_jacobian(system)
     found = None if product is None else check(system, product, seed=seed)
     if found is not None and not found.missed:
-        return "tape", f"unverified by {', '.join(found.unchecked)}" if found.unchecked else ""
+        note = f"unverified by {', '.join(found.unchecked)}" if found.unchecked else ""
+        return Way("tape", note, found.errors)
     fault = "the step leaves no tape" if found is None else f"the tape misses {found.missed}"
     if method == "tape":
         raise wrong(expected="a tape from the state to all that depends on it", got=fault,
                     do="Compute in tensors, without .item(), .detach() or no_grad; or use method='auto'.")  # fmt: skip
-    return "differences", fault
+    return Way("differences", fault, none)
 
 
 def _modules(system: System, modules: Mapping[str, str | Sequence[str]] | None) -> dict[str, NDArray[np.int64]]:
@@ -172,12 +210,10 @@ def _modules(system: System, modules: Mapping[str, str | Sequence[str]] | None) 
 
 def _cut(system: System, steps: int) -> LoopCut | str:
     """LCD, or why it can't be had: a course that diverges later on is no reason to lose what is known of this step."""
-    if steps < 1:
-        raise wrong(expected="at least one step", got=f"{steps}", do="LCD_k is defined from k = 1.")
     try:
         whole = system.whole
         compared = np.arange(len(system.sides)) < system.n if system.discrete else None
-        return loop_cut(whole.lived, whole.flat, whole.sides, steps, compared=compared)
+        return loop_cut(whole.lived, whole.flat, whole.sides, steps, compared=compared, numbered=True)
     except (ArithmeticError, ValueError) as error:  # of the step too; a MeasureError is a ValueError
         return str(error)
 
@@ -192,19 +228,13 @@ def _near(system: System, bounds: Mapping[str, tuple[float, float]] | None) -> f
     return float(np.average(shares, weights=[len(indices) for indices, _ in found]))
 
 
-def _probed(
-    system: System, method: Method, belongs: Array, near: float, *, probes: int, spacing: float | None, seed: int
-) -> tuple[Coupling, Array]:  # fmt: skip
-    """M and the block norms of the modules by random probes."""
-    product = vector_jacobian(system) if method == "tape" else jacobian_vector(system, spacing=spacing)
-    assert product is not None
-    side: Literal["left", "right"] = "left" if method == "tape" else "right"
-    generator = torch.Generator().manual_seed(seed)
-    noise = torch.randn(probes, 1, system.n, generator=generator, dtype=torch.float64)
-    partition = torch.rand(4, system.n, generator=generator, dtype=torch.float64)
-    found = probed_coupling(product, system.outer, noise, partition, side=side, near_bound=near)
-    single = Coupling(**{name: value[0] for name, value in vars(found).items()})
-    if not bool(single.finite):
-        raise wrong(expected="finite derivatives of the step", got="NaN or infinite ones",
-                    do="Look for a root, logarithm or norm at 0 in the step.")  # fmt: skip
-    return single, block_norms(product, noise, belongs, side=side)[0]
+class Counted:
+    """A step that counts its calls."""
+
+    def __init__(self, step: Step) -> None:
+        self.step = step
+        self.calls = 0
+
+    def __call__(self, state: Any) -> Any:
+        self.calls += 1
+        return self.step(state)

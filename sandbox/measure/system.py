@@ -1,55 +1,37 @@
 """Any system as a step on one flat state, with named leaves and a declared partition into outer and inner.
 
-A state is a tensor, an array, a number, an `nn.Module`, or mappings and sequences of these. A leaf's path joins keys by
-"/" and then a module's own dotted names: {"net": nn.Linear(2, 1), "lr": lr} has the leaves net/weight, net/bias and lr.
 Leaves that are not floating point (counters, positions) have no derivative: they are handed to the step as declared,
 and advance only where the step is repeated (`whole`). A leaf that requires a gradient is handed out so: a step that
-differentiates by its own learning rate declares it with one.
+differentiates by its own learning rate declares it with one. What a state may be is said in `state`.
 """
 
 from __future__ import annotations
 
 import random
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from copy import deepcopy
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from sandbox.measure.array import members
 from sandbox.measure.error import wrong
+from sandbox.measure.state import Leaf, build, collect, leaves_of, tensor_of, walk
 
-LARGEST = 2**53  # the largest whole number up to which a flat float64 state holds all
 Step = Callable[[Any], Any]
 """One reflective step: takes a copy of the state, returns the state after it in the same form, or changes the copy in
 place and returns None."""
 
 
-@dataclass(frozen=True)
-class Leaf:
-    """One varied array of the state: its path, and its coordinates start..stop in the flat state."""
-
-    path: str
-    start: int
-    stop: int
-    shape: tuple[int, ...]
-    dtype: torch.dtype
-    taped: bool  # a tensor, so that derivatives can run through it
-
-    @property
-    def coordinates(self) -> slice:
-        return slice(self.start, self.stop)
-
-
 @dataclass(frozen=True, eq=False)
 class System:
-    """A step on a flat float64 state [n]. `sides` marks the outer coordinates, those of `discrete` leaves last."""
+    """A step on a flat float64 state [n]. `sides` marks the outer coordinates, those of `discrete` leaves last. Every
+    call of the step happens within `around()`."""
 
     step: Step
     state: Any
@@ -57,6 +39,7 @@ class System:
     discrete: tuple[Leaf, ...]
     sides: NDArray[np.bool_]
     seed: int = 0
+    around: Callable[[], AbstractContextManager[Any]] = nullcontext
 
     @property
     def whole(self) -> System:
@@ -76,15 +59,20 @@ class System:
     @property
     def flat(self) -> Tensor:
         """[n]: the state as it was declared."""
-        found = dict(_walk(self.state))
-        return torch.cat([_tensor(found[leaf.path]).detach().double().reshape(-1) for leaf in self.leaves])
+        found = dict(walk(self.state))
+        return torch.cat([tensor_of(found[leaf.path]).detach().double().reshape(-1) for leaf in self.leaves])
 
-    def lived(self, flat: Tensor) -> Tensor:
-        """[n]: F, the flat state after one step from `flat` [n], with no tape."""
-        handed, _ = _build(self.state, self._pieces(flat), tape=False)
-        with _fixed_generators(self.seed):
+    def lived(self, flat: Tensor, at: int = 0) -> Tensor:
+        """[n]: F, the flat state after one step from `flat` [n], with no tape. The draws of step number `at` of a
+        course are its own, and those of number 0 are what derivatives are taken with."""
+        handed, _ = build(self.state, self._pieces(flat), tape=False)
+        with self.around(), _fixed_generators(_seed(self.seed, at)):
             after = self.step(handed)
-        return self._collect(handed if after is None else after).detach()
+        return collect(handed if after is None else after, self.state, self.leaves).detach()
+
+    def at(self, number: int) -> System:
+        """The same with the draws of step `number` of a course."""
+        return replace(self, seed=_seed(self.seed, number))
 
     def rounded(self, flat: Tensor) -> Tensor:
         """[n]: a flat state as the step is handed it, in the dtypes of its leaves."""
@@ -95,14 +83,22 @@ class System:
         step works in place or on what no tape runs through."""
         if not all(leaf.taped for leaf in self.leaves):
             return None
-        handed, given = _build(self.state, self._pieces(self.flat), tape=True)
-        with torch.enable_grad(), _fixed_generators(self.seed), warnings.catch_warnings():
+        handed, given = build(self.state, self._pieces(self.flat), tape=True)
+        with torch.enable_grad(), self.around(), _fixed_generators(self.seed), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of a tape that is cut: `derivative.missed` says it of this step
             after = self.step(handed)
         if after is None:
             return None
-        flat = self._collect(after)
+        flat = collect(after, self.state, self.leaves)
         return ([given[leaf.path] for leaf in self.leaves], flat) if flat.requires_grad else None
+
+    def draws(self) -> bool:
+        """Whether the step draws from the global generators of Python, NumPy or torch."""
+        handed, _ = build(self.state, self._pieces(self.flat), tape=False)
+        with self.around(), _fixed_generators(self.seed):
+            before = _generators()
+            self.step(handed)
+            return before != _generators()
 
     def indices(self, paths: str | Iterable[str]) -> NDArray[np.int64]:
         """Coordinates of the leaves that the paths cover: a leaf's own path, or a part of it up to a "/" or a "."."""
@@ -120,24 +116,6 @@ class System:
         pieces |= {path: pieces[path].round() for path in whole}
         return {leaf.path: pieces[leaf.path].to(leaf.dtype) for leaf in self.leaves}
 
-    def _collect(self, after: Any) -> Tensor:
-        found = dict(_walk(after))
-        new = found.keys() - {path for path, _ in _walk(self.state)}
-        if new:
-            raise wrong(expected="the declared leaves after the step", got=f"new ones: {', '.join(sorted(new))}",
-                        do="Give what grows its full size from the start.")  # fmt: skip
-        pieces: list[Tensor] = []
-        for leaf in self.leaves:
-            if leaf.path not in found:
-                raise wrong(expected=f"a step that returns the leaf '{leaf.path}'", got=f"{', '.join(found) or 'none'}",
-                            do="Return the state in the form it came in, or change it and return None.")  # fmt: skip
-            piece = _tensor(found[leaf.path])
-            if tuple(piece.shape) != leaf.shape:
-                raise wrong(expected=f"'{leaf.path}' {list(leaf.shape)} after the step", got=f"{list(piece.shape)}",
-                            do="A step may not change shapes.")  # fmt: skip
-            pieces.append(piece.double().reshape(-1))
-        return torch.cat(pieces)
-
 
 def declare(step: Step, state: Any, outer: Any, *, inner: Any = None, seed: int = 0) -> System:
     """A step and its state with the partition `outer`: paths, or for a flat state a mask [n] or indices.
@@ -147,7 +125,7 @@ def declare(step: Step, state: Any, outer: Any, *, inner: Any = None, seed: int 
     own must be made inside it. Raises where a path covers nothing, where outer and inner overlap or leave a leaf out,
     where a side is empty, where the state or its successor is not finite, and where two calls differ.
     """
-    leaves, discrete = _leaves(state)
+    leaves, discrete = leaves_of(state)
     if not leaves:
         raise wrong(expected="a state with floating-point leaves", got=type(state).__name__,
                     do="Pass a tensor, an nn.Module, or a mapping of these.")  # fmt: skip
@@ -163,12 +141,11 @@ def declare(step: Step, state: Any, outer: Any, *, inner: Any = None, seed: int 
                 raise wrong(expected="every leaf on one side", got=f"{', '.join(names)} on {fault}",
                             do="Name each leaf once, or leave `inner` out: it is the rest.")  # fmt: skip
     system = System(step, state, leaves, discrete, side, seed)
+    if not system.flat.isfinite().all():
+        raise _not_finite(system, system.flat, "before")
     once, again = system.lived(system.flat), system.lived(system.flat)
-    for name, flat in (("before", system.flat), ("after", once)):
-        if not flat.isfinite().all():
-            bad = [leaf.path for leaf in leaves if not flat[leaf.coordinates].isfinite().all()]
-            raise wrong(expected=f"a finite state {name} the step", got=f"NaN or infinity in {', '.join(bad)}",
-                        do="Measure an earlier state, or a smaller learning rate.")  # fmt: skip
+    if not once.isfinite().all():
+        raise _not_finite(system, once, "after")
     if not torch.equal(once, again):
         bad = [leaf.path for leaf in leaves if not torch.equal(once[leaf.coordinates], again[leaf.coordinates])]
         raise wrong(expected="a function of the state", got=f"two calls that differ in {', '.join(bad)}",
@@ -176,31 +153,10 @@ def declare(step: Step, state: Any, outer: Any, *, inner: Any = None, seed: int 
     return system
 
 
-def _leaves(state: Any) -> tuple[tuple[Leaf, ...], tuple[Leaf, ...]]:
-    """The leaves that are varied, and the discrete ones, whose coordinates come after them."""
-    found = [(path, value, _tensor(value)) for path, value in _walk(state)]
-    for path, _, tensor in found:
-        if tensor.is_complex() or (
-            not tensor.is_floating_point() and tensor.numel() and tensor.double().abs().max() > LARGEST
-        ):
-            raise wrong(expected=f"'{path}' of real numbers, whole ones up to 2^53", got=f"{tensor.dtype}",
-                        do="Keep real and imaginary parts apart, and large keys inside the step.")  # fmt: skip
-    paths = [path for path, _, _ in found]
-    shared = [id(value) for _, value, _ in found if isinstance(value, nn.Parameter)]
-    for fault, twice in (("two leaves of one path", len(set(paths)) < len(paths)),
-                         ("a parameter in two places", len(set(shared)) < len(shared))):  # fmt: skip
-        if twice:
-            raise wrong(expected="each leaf once", got=fault,
-                        do="Rename keys; put modules that share weights into one nn.ModuleDict.")  # fmt: skip
-    floating = [item for item in found if item[2].is_floating_point()]
-    leaves, start = [], 0
-    for path, value, tensor in floating + [item for item in found if not item[2].is_floating_point()]:
-        if tensor.numel():
-            stop = start + tensor.numel()
-            leaves.append(Leaf(path, start, stop, tuple(tensor.shape), tensor.dtype, isinstance(value, Tensor)))
-            start = stop
-    varied = tuple(leaf for leaf in leaves if leaf.dtype.is_floating_point)
-    return varied, tuple(leaves[len(varied) :])
+def _not_finite(system: System, flat: Tensor, when: str) -> ValueError:
+    bad = [leaf.path for leaf in system.leaves if not flat[leaf.coordinates].isfinite().all()]
+    return wrong(expected=f"a finite state {when} the step", got=f"NaN or infinity in {', '.join(bad)}",
+                 do="Measure an earlier state, or a smaller learning rate.")  # fmt: skip
 
 
 def _mask(system: System, side: Any) -> NDArray[np.bool_]:
@@ -218,69 +174,15 @@ def _covers(path: str, leaf: str) -> bool:
     return leaf == path or leaf.startswith((f"{path}/", f"{path}."))
 
 
-def _walk(state: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every leaf with its path."""
-    if isinstance(state, nn.Module):
-        named = (*state.named_parameters(), *state.named_buffers())
-        yield from ((prefix + name, value) for name, value in named)
-    elif isinstance(state, Mapping | list | tuple):
-        for key, value in _keyed(state):
-            deeper = isinstance(value, nn.Module | Mapping | list | tuple)
-            yield from _walk(value, f"{prefix}{key}/" if deeper else f"{prefix}{key}")
-    elif isinstance(state, Tensor | np.ndarray | np.generic | float | int | bool):
-        yield prefix or "state", state
-    elif state is not None:
-        raise wrong(expected="tensors, arrays, numbers, modules, and mappings or sequences of them",
-                    got=f"{type(state).__name__} at '{prefix.rstrip('/')}'",
-                    do="Put what the step changes into the state, and the rest into the step.")  # fmt: skip
+def _seed(seed: int, at: int) -> int:
+    """What step number `at` of a course draws from; of number 0 the seed itself."""
+    return int(np.random.SeedSequence([seed, at]).generate_state(1)[0]) if at else seed
 
 
-def _keyed(state: Any) -> Iterable[tuple[Any, Any]]:
-    """Keys and values: of a mapping, of a named tuple, of a sequence by position."""
-    if isinstance(state, Mapping):
-        return state.items()
-    return zip(getattr(state, "_fields", range(len(state))), state, strict=True)
-
-
-def _build(state: Any, pieces: Mapping[str, Tensor], *, tape: bool, prefix: str = "") -> tuple[Any, dict[str, Tensor]]:
-    """A copy of the state with its varied leaves replaced, and the tensors that stand in it, by path."""
-    if isinstance(state, nn.Module):
-        return _build_module(state, pieces, tape=tape, prefix=prefix)
-    if isinstance(state, Mapping | list | tuple):
-        built: dict[Any, Any] = {}
-        given: dict[str, Tensor] = {}
-        for key, value in _keyed(state):
-            deeper = isinstance(value, nn.Module | Mapping | list | tuple)
-            inside = f"{prefix}{key}/" if deeper else f"{prefix}{key}"
-            built[key], more = _build(value, pieces, tape=tape, prefix=inside)
-            given |= more
-        if isinstance(state, tuple):
-            kind = type(state)
-            return (kind(*built.values()) if hasattr(kind, "_fields") else kind(built.values())), given
-        return (built if isinstance(state, Mapping) else list(built.values())), given
-    path = prefix or "state"
-    if path not in pieces:
-        return deepcopy(state), {}
-    piece = pieces[path].detach().clone()
-    if isinstance(state, Tensor):
-        return piece.requires_grad_(piece.is_floating_point() and (tape or state.requires_grad)), {path: piece}
-    return (piece.numpy().astype(state.dtype) if isinstance(state, np.ndarray) else type(state)(piece)), {}
-
-
-def _build_module(module: nn.Module, pieces: Mapping[str, Tensor], *, tape: bool, prefix: str) -> tuple[nn.Module, Any]:
-    copy = deepcopy(module)
-    given: dict[str, Tensor] = {}
-    for name, value in (*copy.named_parameters(), *copy.named_buffers()):
-        if prefix + name in pieces:
-            value.data = pieces[prefix + name].detach().clone()
-            given[prefix + name] = value.requires_grad_(value.is_floating_point() and (tape or value.requires_grad))
-    return copy, given
-
-
-def _tensor(value: Any) -> Tensor:
-    if isinstance(value, Tensor):
-        return value
-    return torch.as_tensor(value, dtype=torch.float64 if isinstance(value, float) else None)
+def _generators() -> tuple[Any, ...]:
+    """The states of the global generators, as something that can be compared."""
+    kind, keys, *rest = np.random.get_state()
+    return random.getstate(), kind, np.asarray(keys).tobytes(), rest, torch.get_rng_state().tolist()
 
 
 @contextmanager
@@ -290,7 +192,9 @@ def _fixed_generators(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         random.seed(seed)
         np.random.seed(seed)
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
+        if torch.cuda.is_initialized():
+            torch.cuda.manual_seed_all(seed)
         try:
             yield
         finally:

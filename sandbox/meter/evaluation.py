@@ -54,7 +54,7 @@ class Evaluation:
         return tuple(
             Reading(f"evaluation/{name}_{steps}", f"{title} after {steps} inner step{'s' * (steps != 1)}", better,
                     unit=unit, range=(0.0, 1.0) if name == "diverged" else (None, None),
-                    headline=name == "process" or (name == "diverged" and steps == last))
+                    headline=name in ("process", "human") or (name == "diverged" and steps == last))
             for name, (title, better, unit) in TITLES.items() for steps in self._steps
         )  # fmt: skip
 

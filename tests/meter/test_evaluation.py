@@ -12,16 +12,19 @@ from sandbox.core.error import ConfigError
 from sandbox.core.protocols import Level, World
 from sandbox.core.state import State
 from sandbox.engine.functional import Functional
+from sandbox.engine.higher import Higher
 from sandbox.gate.always import Always
 from sandbox.loop.probe import LoopProbe
 from sandbox.loop.reflect import Loop
 from sandbox.meta_learner.meta_gradient import MetaGradient
 from sandbox.meta_learner.none import Nothing
 from sandbox.meta_learner.reflector import Reflector
+from sandbox.meta_learner.self_adaptive import SelfAdaptive
 from sandbox.meter.evaluation import Evaluation, diverged, evaluated, median
 from sandbox.meter.performance import Performance
 from sandbox.model.mlp import MLP
 from sandbox.model.module import Module
+from sandbox.rule.optimizer import Optimizer
 from sandbox.rule.sgd import SGD
 from sandbox.task.sinusoid import Sinusoid
 
@@ -104,6 +107,33 @@ def test_a_life_that_an_editor_lives_in_is_edited_as_in_the_run() -> None:
     assert not torch.equal(found[6].rule["lr"], found[0].rule["lr"])
     one, _ = loop.engine.unroll(world, replace(found[6], t=6), 1, "probe", None)
     assert all(torch.equal(found[7].params[name], leaf) for name, leaf in one.params.items())
+
+
+def test_lives_that_have_an_editor_each_are_as_many_as_in_the_run() -> None:
+    world = replace(WORLD, per_lane=frozenset({"params", "slots", "task", "rule"}), rule=SGD(lr=0.001))
+    above = Level(Nothing(), Always(), horizon=3, lifetime="episodic")
+    _, probe, _ = lived(Level(SelfAdaptive(), Always(), horizon=2), above, world=world)
+    assert len(probe.after(world, [2], "evaluation/0")) == 1
+    with pytest.raises(ConfigError, match=r"3 tasks a seed.*got 2"):
+        probe.after(replace(world, tasks=2), [2], "evaluation/0")
+
+
+def test_an_optimizer_that_lasts_one_unroll_lives_each_length_in_one() -> None:
+    engine, world = Higher(), replace(WORLD, rule=Optimizer(optimizer="Adam", lr=0.01), tasks=1)
+    loop = Loop(world, engine, (MAML,))
+    *_, first, last = list(loop.run([0], 1))
+    found = LoopProbe(loop.within(world, 1), last.state, first.state, 1).after(world, [1, 3], "evaluation/0")
+    state = found[3]
+    weights = [torch.nn.Parameter(leaf[0].clone()) for leaf in state.init.values()]
+    batch = TASK.sample({name: leaf[0] for name, leaf in state.task.items()}, torch.neg, torch.zeros(0), "train")
+    adam = torch.optim.Adam(weights, lr=0.01)
+    for _ in range(3):
+        adam.zero_grad()
+        loss = TASK.objective({}, WORLD.model.apply(dict(zip(state.init, weights, strict=True)), batch["x"]), batch)
+        loss.mean().backward()
+        adam.step()
+    for leaf, weight in zip(state.params.values(), weights, strict=True):
+        torch.testing.assert_close(leaf[0], weight.detach(), rtol=1e-6, atol=1e-7)
 
 
 # ---- readings -------------------------------------------------------------------------------------------------------

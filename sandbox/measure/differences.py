@@ -1,0 +1,204 @@
+"""Central differences of a system's step, at a spacing that fits what is rounded on the way, with their error.
+
+A direction is moved by ±h and ±2h. The value is (4 D(h) - D(2h)) / 3 (Richardson 1911), whose own error is of order
+h⁴; the error that is told is |D(h) - D(2h)|, of order h², and the rounding of the step over h. Where no number of the
+update has changed by a bit, both are 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sandbox.measure.error import wrong
+from sandbox.measure.system import System
+
+UNIT = float(torch.finfo(torch.float64).eps)
+NARROWER = (8, 64)  # how much closer it is tried where the step has no value
+
+
+class Difference(NamedTuple):
+    """[n] each: J v, by how much two spacings differ, and what rounding may add. NaN where the step has no value."""
+
+    value: Tensor
+    spread: Tensor
+    rounding: Tensor
+
+    @property
+    def error(self) -> Tensor:
+        return self.spread + self.rounding
+
+
+@dataclass(frozen=True, eq=False)
+class Differences:
+    """The differences of a `system` at its state. A leaf is moved by a share of its root mean square (of 1, where it
+    is 0) in the coordinate that moves most: by `spacing`, or by one that balances rounding and curvature."""
+
+    system: System
+    spacing: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.spacing is not None and not self.spacing > 0:
+            raise wrong(expected="a spacing > 0", got=f"{self.spacing}", do="It is a share of each leaf's size.")
+
+    @cached_property
+    def flat(self) -> Tensor:
+        return self.system.flat
+
+    @cached_property
+    def scales(self) -> tuple[float, ...]:
+        return tuple(float(self.flat[leaf.coordinates].square().mean().sqrt()) or 1.0 for leaf in self.system.leaves)
+
+    @cached_property
+    def noise(self) -> Tensor:
+        """[n]: the rounding of the update, as a standard deviation: from its fourth differences along one random line
+        of seven close points, which take out all that is smooth (Hamming; Moré and Wild 2011). Pooled by leaf."""
+        line = torch.randn(self.flat.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        for leaf in self.system.leaves:  # within the signs of what is not 0
+            here = self.flat[leaf.coordinates]
+            line[leaf.coordinates] *= here if bool(here.any()) else 1
+        points = [self._update(self.flat + 1e-5 * k * line) for k in range(-3, 4)]
+        known = [point for point in points if point is not None and bool(point.isfinite().all())]
+        found = torch.zeros_like(self.flat)
+        if len(known) == len(points):
+            fourth = torch.stack(known)
+            for _ in range(4):
+                fourth = fourth.diff(dim=0)
+            found = fourth.square().mean(dim=0) / 70  # of independent noise: 1 + 16 + 36 + 16 + 1 times its variance
+        after = self.system.lived(self.flat)
+        for leaf in self.system.leaves:
+            size = float(torch.maximum(self.flat[leaf.coordinates].abs(), after[leaf.coordinates].abs()).max())
+            unit = UNIT if leaf.dtype.itemsize >= 8 else float(torch.finfo(leaf.dtype).eps) / 4
+            found[leaf.coordinates] = found[leaf.coordinates].mean().sqrt().clamp(min=unit * size)
+        return found
+
+    @cached_property
+    def unit(self) -> float:
+        """The rounding as a share of the leaf that it is coarsest in."""
+        rounds = [float(self.noise[leaf.coordinates].max()) / scale
+                  for leaf, scale in zip(self.system.leaves, self.scales, strict=True)]  # fmt: skip
+        return min(max([UNIT, *rounds]), 0.01)
+
+    @property
+    def share(self) -> float:
+        """How far a leaf is moved, of its size: where an error of order h⁴ and rounding over h are alike."""
+        return self.spacing or self.unit**0.2
+
+    def along(self, v: Tensor, share: float | None = None) -> Difference:
+        """J v for `v` [n], all of which is moved at once: four steps."""
+        step = self._step(v, share or self.share)
+        found = self._at(v, step, usual=share is None)
+        for times in NARROWER:
+            if found.value.isfinite().all():
+                return found
+            found = self._at(v, step / times, usual=share is None)
+        entries = self.flat[v != 0].abs()
+        if not found.value.isfinite().all() and bool(entries.any()):
+            least = 0.2 * float(entries[entries > 0].min() / v.abs().max())
+            return self._at(v, min(step / 64, least), usual=share is None)
+        return found
+
+    def quick(self, v: Tensor) -> Tensor:
+        """[n]: J v by two steps for each group of leaves that it touches, without an error."""
+        found = torch.zeros_like(v)
+        for part in self.groups(v):
+            step = self._step(part, self.spacing or self.unit ** (1 / 3))
+            for h in (step / times for times in (1, *NARROWER, 512)):
+                at = self._central(part, h)
+                if at.isfinite().all():
+                    break
+            found += part + at
+        return found
+
+    def groups(self, v: Tensor) -> Iterator[Tensor]:
+        """The parts of `v` [n] that are moved together: leaves whose sizes lie within a factor that the step's
+        precision allows, 1000 in float64."""
+        room = 1000.0 if self.unit < 1e-12 else 4.0
+        reach = {leaf: scale / float(v[leaf.coordinates].abs().max())
+                 for leaf, scale in zip(self.system.leaves, self.scales, strict=True)
+                 if bool(v[leaf.coordinates].any())}  # fmt: skip
+        part, least = torch.zeros_like(v), 0.0
+        for leaf in sorted(reach, key=lambda leaf: reach[leaf]):
+            if least and reach[leaf] > room * least:
+                yield part
+                part, least = torch.zeros_like(v), 0.0
+            least = least or reach[leaf]
+            part[leaf.coordinates] = v[leaf.coordinates]
+        yield part
+
+    def _step(self, v: Tensor, share: float) -> float:
+        """How far to go along v."""
+        return share * min(
+            scale / float(v[leaf.coordinates].abs().max())
+            for leaf, scale in zip(self.system.leaves, self.scales, strict=True)
+            if bool(v[leaf.coordinates].any())
+        )
+
+    def _at(self, v: Tensor, h: float, *, usual: bool) -> Difference:
+        near, far = self._central(v, h), self._central(v, 2 * h)
+        moved = (near != 0) | (far != 0) if usual else True  # closer by, rounding may hide what moves
+        value = near if self.spacing else (4 * near - far) / 3
+        return Difference(v + value, (near - far).abs(), 2 * self.noise / h * moved)
+
+    def _central(self, v: Tensor, h: float) -> Tensor:
+        """[n]: of the update, so that what doesn't move reads exactly no change."""
+        ahead, behind = self._update(self.flat + h * v), self._update(self.flat - h * v)
+        if ahead is None or behind is None:
+            return torch.full_like(v, torch.nan)
+        return (ahead - behind) / (2 * h)
+
+    def _update(self, flat: Tensor) -> Tensor | None:
+        """[n], or None outside the step's domain."""
+        try:
+            return self.system.lived(flat) - self.system.rounded(flat)
+        except (ArithmeticError, ValueError, RuntimeError, AssertionError):
+            return None
+
+
+def jacobian_by_differences(system: System, *, spacing: float | None = None) -> tuple[Tensor, Tensor]:
+    """[n, n] each: J and the error of each entry; four steps a coordinate. Up to three times, what is still coarse
+    against its block is read again, closer where it is curved and wider where it is rounded."""
+    ways = Differences(system, spacing)
+    eye = torch.eye(system.n, dtype=torch.float64)
+    found = [ways.along(v) for v in eye]
+    sides = torch.from_numpy(system.outer)
+    rows = [sides, ~sides]
+    share = torch.full((system.n,), ways.share, dtype=torch.float64)
+    for _ in range(0 if spacing is not None else 3):
+        for j in _coarse(found, eye, rows):
+            mine = found[j]
+            share[j] *= 1 / 8 if float(mine.spread.norm()) > float(mine.rounding.norm()) else 8
+            again = ways.along(eye[j], float(share[j].clamp(max=0.2)))
+            found[j] = _better(mine, again, rows)
+    return torch.stack([one.value for one in found], dim=1), torch.stack([one.error for one in found], dim=1)
+
+
+def _coarse(found: list[Difference], eye: Tensor, rows: list[Tensor]) -> list[int]:
+    """The columns whose error is more than a thousandth of what their block holds in a column."""
+    values, errors = (
+        torch.stack([one.value for one in found], dim=1) - eye,
+        torch.stack([one.error for one in found], 1),
+    )
+    coarse = torch.zeros(len(found), dtype=torch.bool)
+    for row in rows:
+        for columns in rows:
+            usual = values[row][:, columns].nan_to_num(0).norm() / columns.sum().sqrt()
+            off = errors[row].norm(dim=0)
+            coarse |= columns & ((off > 1e-3 * usual) | off.isnan())
+    return coarse.nonzero()[:, 0].tolist()
+
+
+def _better(mine: Difference, again: Difference, rows: list[Tensor]) -> Difference:
+    """Of two readings of one column, for either side of the state the one with the lesser error."""
+    kept = [part.clone() for part in mine]
+    for row in rows:
+        old, new = float(mine.error[row].norm()), float(again.error[row].norm())
+        if new < old or (old != old and new == new):
+            for part, fresh in zip(kept, again, strict=True):
+                part[row] = fresh[row]
+    return Difference(*kept)

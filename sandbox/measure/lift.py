@@ -1,0 +1,163 @@
+"""A step read in float64, whatever its own precision, so that derivatives are not of its rounding.
+
+A step in float32 or bfloat16 moves its state on a grid: differences of it are coarse or 0. The same step with its
+leaves in float64, and with whatever else it computes with promoted on the way (data that it holds, casts that it makes,
+tensors that it creates), is the step without its rounding. It is believed where it does at the state what the step
+itself does, to within that one's rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from sandbox.measure.system import System
+
+CASTS = {"float", "half", "bfloat16", "chalf"}  # of a tensor, to less than float64
+DRAWN = {"rand", "randn", "rand_like", "randn_like", "normal", "bernoulli", "multinomial"}
+DRAWN_IN_PLACE = {"normal_", "uniform_", "exponential_", "bernoulli_", "cauchy_", "log_normal_", "geometric_"}
+IN_PLACE = {"__setitem__", "__set__", "__iadd__", "__isub__", "__imul__", "__itruediv__", "__ipow__"}
+AS_THEY_ARE = {"__get__", "grad", "backward", "register_hook", "retain_grad", "_set_grad_enabled"}
+
+
+class Float64(TorchFunctionMode):
+    """Every operation in float64. Random numbers are drawn in the dtype `drawn`, as the step itself draws them, since
+    the same generator gives other numbers in another one."""
+
+    def __init__(self, drawn: torch.dtype) -> None:
+        super().__init__()
+        self.drawn = drawn
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name, kwargs = getattr(func, "__name__", ""), kwargs or {}
+        if name in AS_THEY_ARE:
+            return func(*args, **kwargs)
+        if name in DRAWN:
+            return self._draw(func, args, kwargs)
+        if name in DRAWN_IN_PLACE and args[0].dtype == torch.float64:
+            drawn = func(torch.empty_like(args[0], dtype=self.drawn, requires_grad=False), *args[1:], **kwargs)
+            return args[0].copy_(drawn)
+        if name in CASTS:
+            return args[0].double() if args[0].is_floating_point() else func(*args, **kwargs).double()
+        kwargs = {key: value if key == "out" else _promoted(value) for key, value in kwargs.items()}
+        if name in IN_PLACE or (name.endswith("_") and not name.endswith("__")):
+            return func(args[0], *_promoted(args[1:]), **kwargs)
+        return func(*_promoted(args), **kwargs)
+
+    def _draw(self, func: Any, args: Any, kwargs: Any) -> Any:
+        before = torch.get_default_dtype()
+        torch.set_default_dtype(self.drawn)
+        try:
+            drawn = func(*_cast(args, self.drawn), **_cast(kwargs, self.drawn))
+        finally:
+            torch.set_default_dtype(before)
+        if not drawn.is_floating_point():
+            return drawn
+        return drawn.detach().double().requires_grad_(drawn.requires_grad) if drawn.is_leaf else drawn.double()
+
+
+def _promoted(value: Any) -> Any:
+    """Tensors and dtypes of less than double precision, in whatever they are nested, in double precision."""
+    if isinstance(value, Tensor):
+        return value.to(_double(value.dtype)) if _double(value.dtype) != value.dtype else value
+    return _double(value) if isinstance(value, torch.dtype) else _within(value, _promoted)
+
+
+def _cast(value: Any, dtype: torch.dtype) -> Any:
+    """Tensors of float64 in `dtype`."""
+    if isinstance(value, Tensor):
+        return value.to(dtype) if value.dtype == torch.float64 else value
+    return _within(value, partial(_cast, dtype=dtype))
+
+
+def _within(value: Any, change: Callable[[Any], Any]) -> Any:
+    if isinstance(value, list):
+        return [change(each) for each in value]
+    if type(value) is tuple:
+        return tuple(change(each) for each in value)
+    return {key: change(each) for key, each in value.items()} if type(value) is dict else value
+
+
+def _double(dtype: torch.dtype) -> torch.dtype:
+    if dtype.is_complex:
+        return torch.complex128
+    return torch.float64 if dtype.is_floating_point else dtype
+
+
+@contextmanager
+def in_float64(drawn: torch.dtype) -> Iterator[None]:
+    """What is computed within, and what is created, is in float64."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with Float64(drawn):
+            yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@dataclass(frozen=True, eq=False)
+class Lifted:
+    """The `system` to take derivatives of, whether it is `lifted` (another one than was declared), and `why` a step
+    that computes in less than float64 could not be, or ""."""
+
+    system: System
+    lifted: bool
+    why: str
+
+
+def coarsest(system: System) -> float:
+    """The rounding unit of the coarsest leaf."""
+    return max(float(torch.finfo(leaf.dtype).eps) for leaf in system.leaves)
+
+
+def lift(system: System, *, seed: int = 0) -> Lifted:
+    """The system in float64, if the step runs so and agrees with itself. A step that computes in float64 throughout is
+    returned as it is.
+
+    Agreement: no leaf after the step differs by more than its own rounding, taken as 8 units of the coarsest dtype's
+    rounding at the size of the leaf, and as 20 times what such a change of the whole state changes.
+    """
+    default = torch.get_default_dtype()
+    own, lived = coarsest(system), system.lived(system.flat)
+    why = ""
+    for drawn in dict.fromkeys((default, torch.float64) if own > 1e-15 else (torch.float64, default)):
+        leaves = tuple(replace(leaf, dtype=torch.float64) for leaf in system.leaves)
+        higher = replace(system, leaves=leaves, around=partial(in_float64, drawn))
+        try:
+            found = higher.lived(higher.flat)
+        except Exception as error:  # whatever a foreign step does with dtypes that it doesn't expect
+            why = why or f"in float64 the step fails: {str(error).splitlines()[0][:80] if str(error) else type(error)}"
+            continue
+        if own < 1e-15 and torch.equal(found, lived):
+            return Lifted(system, False, "")
+        if bool(((found - lived).abs() <= _rounding(system, lived, max(own, 1.2e-7), seed)).all()):
+            return Lifted(higher, True, "")
+        why = why or "in float64 the step does something else"
+    return Lifted(system, False, why)
+
+
+def _rounding(system: System, lived: Tensor, unit: float, seed: int) -> Tensor:
+    """[n]: how much rounding may change the state after a step, by leaf."""
+    flat, generator = system.flat, torch.Generator().manual_seed(seed)
+    units = torch.zeros_like(flat)
+    for leaf in system.leaves:
+        units[leaf.coordinates] = max(float(torch.finfo(leaf.dtype).eps), unit if coarsest(system) < 1e-15 else 0)
+    spread = torch.zeros_like(flat)
+    for _ in range(3):
+        signs = 2 * torch.randint(2, flat.shape, generator=generator, dtype=torch.float64) - 1
+        with suppress(Exception):  # beside the state the step may have no value
+            spread = torch.maximum(spread, (system.lived(flat * (1 + units * signs)) - lived).abs().nan_to_num(0))
+    allowed = torch.zeros_like(flat)
+    for leaf in system.leaves:
+        here = leaf.coordinates
+        size = torch.maximum(flat[here].abs(), lived[here].abs()).max()
+        allowed[here] = 20 * spread[here].max() + 8 * unit * size
+    return allowed
