@@ -198,7 +198,8 @@ def _better(mine: Difference, again: Difference, rows: list[Tensor]) -> Differen
     kept = [part.clone() for part in mine]
     for row in rows:
         old, new = float(mine.error[row].norm()), float(again.error[row].norm())
-        if new < old or (old != old and new == new):
+        stands = bool(((again.spread == 0) & (mine.spread > 0))[row].any())  # on a step of a staircase, not on a curve
+        if (new < old and not stands) or (old != old and new == new):
             for part, fresh in zip(kept, again, strict=True):
                 part[row] = fresh[row]
     return Difference(*kept)
