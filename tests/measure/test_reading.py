@@ -203,8 +203,8 @@ def test_a_reading_shows_m_with_all_that_it_must_be_read_against() -> None:
     [
         ({"method": "jvp"}, "'auto', 'tape' or 'differences'"),
         ({"bounds": {"state": (0, 0.1)}}, r"some values in \[0, 0.1\]"),
-        ({"cut_steps": 0}, "at least one step"),
-        ({"largest": 2, "probes": 1}, "at least 2 probes"),
+        ({"cut_steps": 0}, "cut_steps: a whole number of at least 1"),
+        ({"largest": 2, "probes": 1}, "probes: a whole number of at least 2"),
         ({"modules": {"x": "y"}}, "got 'y'"),
     ],
 )
@@ -224,7 +224,7 @@ def test_a_spacing_asks_for_differences() -> None:
     assert float(found.coupling.outer_inner) == pytest.approx(0.1, rel=0.05)
     with pytest.raises(MeasureError, match="a spacing with differences"):
         read(jumps, state, outer="a", spacing=0.5, method="tape")
-    with pytest.raises(MeasureError, match="at least 2 partitions"):
+    with pytest.raises(MeasureError, match="partitions: a whole number of at least 2"):
         read(jumps, state, outer="a", partitions=1)
 
 
