@@ -102,8 +102,8 @@ class System:
 
     def indices(self, paths: str | Iterable[str]) -> NDArray[np.int64]:
         """Coordinates of the leaves that the paths cover: a leaf's own path, or a part of it up to a "/" or a "."."""
-        named = (paths,) if isinstance(paths, str) else paths
-        if not (isinstance(named, Iterable) and all(isinstance(path, str) for path in (named := tuple(named)))):
+        named = (paths,) if isinstance(paths, str) or not isinstance(paths, Iterable) else tuple(paths)
+        if not all(isinstance(path, str) for path in named):
             raise wrong(expected="paths of leaves, or their beginnings", got=f"{paths!r}"[:80],
                         do=f"Leaves: {', '.join(leaf.path for leaf in self.leaves)}.")  # fmt: skip
         for path in named:
