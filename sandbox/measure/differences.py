@@ -1,7 +1,7 @@
 """Central differences of a system's step, at a spacing that fits what is rounded on the way, with their error.
 
 A direction is moved by ±h and ±2h. The value is (4 D(h) - D(2h)) / 3 (Richardson 1911), whose own error is of order
-h⁴; the error that is told is |D(h) - D(2h)|, of order h², and the rounding of the step over h. Where no number of the
+h⁴; the error that is told is 2 |D(h) - D(2h)|, of order h², and the rounding of the step over h. Where no number of the
 update has changed by a bit, both are 0.
 """
 
@@ -31,7 +31,7 @@ class Difference(NamedTuple):
 
     @property
     def error(self) -> Tensor:
-        return self.spread + self.rounding
+        return 2 * self.spread + self.rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +198,8 @@ def _better(mine: Difference, again: Difference, rows: list[Tensor]) -> Differen
     kept = [part.clone() for part in mine]
     for row in rows:
         old, new = float(mine.error[row].norm()), float(again.error[row].norm())
-        if new < old or (old != old and new == new):
+        stands = bool(((again.spread == 0) & (mine.spread > 0))[row].any())  # on a step of a staircase, not on a curve
+        if (new < old and not stands) or (old != old and new == new):
             for part, fresh in zip(kept, again, strict=True):
                 part[row] = fresh[row]
     return Difference(*kept)

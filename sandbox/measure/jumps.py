@@ -98,7 +98,7 @@ def _judged(
         elif float(linear.norm()) <= max(1e-6 * size, reach * float(foretold.error[side].norm())):
             kinds[target] = "0 at this very state"
         elif float(foretold.error[side].norm()) <= 0.1 * float(linear.norm()) / reach and all(
-            _ragged(ways, here, line, linear, times, side, least) for times in (64, 1024)
+            _ragged(ways, here, line, linear, times, side, least) for times in (64, 1024, 16384)
         ):
             kinds[target] = "steps too fine for derivatives"
     return kinds

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
 
 from sandbox.measure.system import System
@@ -96,10 +97,12 @@ def in_float64(drawn: torch.dtype) -> Iterator[None]:
     """What is computed within, and what is created, is in float64."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
+    promoted = register_module_forward_pre_hook(lambda _, given: _promoted(given))  # some modules look at dtypes first
     try:
         with Float64(drawn):
             yield
     finally:
+        promoted.remove()
         torch.set_default_dtype(before)
 
 

@@ -18,7 +18,8 @@ from sandbox.measure.product import Product
 from sandbox.measure.system import System
 
 PARTITIONS = 4  # random ones, for the null
-FEW = 8  # probes for each of those, and of each module, where a probe costs steps
+FEW = 8  # probes for each of those, and at most of each module, where a probe costs steps
+TOGETHER = 64  # probes of all modules together, or two each
 
 
 def probed(
@@ -27,7 +28,8 @@ def probed(
     """M, the block norms of the modules, and how far the norms of the four blocks may be off by the derivatives [2, 2].
 
     By the tape `probes` probes a block, random partition and module. By differences, where a probe costs two steps for
-    each group of leaves of like size, as many for M alone, and 8 for the rest. Raises where derivatives are not finite.
+    each group of leaves of like size, as many for M alone, 8 for each partition, and for each module from 8 down to 2,
+    where there are many. Raises where derivatives are not finite.
     """
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(probes, 1, system.n, generator=generator, dtype=torch.float64)
@@ -42,7 +44,8 @@ def probed(
     own = probed_coupling(product, system.outer, noise, partition[:0], side=side, near_bound=near)
     null = probed_coupling(product, system.outer, few, partition, side=side) if probes > 1 else own
     found = _single(replace(own, null=null.null, null_spread=null.null_spread))
-    return found, block_norms(product, few, belongs, side=side)[0], _errors(system, product, few, spacing)
+    each = noise[: max(2, min(FEW, TOGETHER // len(belongs)))]
+    return found, block_norms(product, each, belongs, side=side)[0], _errors(system, product, few, spacing)
 
 
 def _single(found: Coupling) -> Coupling:

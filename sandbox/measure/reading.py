@@ -94,17 +94,20 @@ def read(
 
     Raises MeasureError for whatever of this is malformed, and for derivatives that are not finite.
     """
-    if not 0 <= seed < 2**32:
-        raise wrong(expected="a seed in 0..2^32 - 1", got=f"{seed}", do="0 is the default.")
+    if not callable(step):
+        raise wrong(expected="a step: a function of the state", got=f"{step!r}"[:80], do="Pass the function itself.")
+    _whole_number("seed", seed, 0, "It is less than 2^32; 0 is the default.")
+    _whole_number("cut_steps", cut_steps, 1, "LCD_k is defined from k = 1.")
+    _whole_number("partitions", partitions, 2, "One has no spread; 50 are the default.")
+    _whole_number("probes", probes, 2, "One probe has no standard error; 32 give about .02.")
+    _whole_number("largest", largest, 0, f"It is the size up to which J is taken; {LARGEST} is the default.")
+    if spacing is not None and not (isinstance(spacing, int | float) and spacing > 0):
+        raise wrong(expected="a spacing > 0", got=f"{spacing!r}", do="It is a share of each leaf's size.")
     counted = Counted(step)
     system = declare(counted, state, outer, inner=inner, seed=seed)
     parts = _modules(system, modules)
     belongs = belonging(parts, system.n)
     near = _near(system, bounds)
-    if partitions < 2:
-        raise wrong(expected="at least 2 partitions", got=f"{partitions}", do="One has no spread; 50 are the default.")
-    if cut_steps < 1:
-        raise wrong(expected="at least one step", got=f"{cut_steps}", do="LCD_k is defined from k = 1.")
     if spacing is not None and method == "tape":
         raise wrong(expected="a spacing with differences", got="method='tape'", do="Use method='differences'.")
     lifted = lift(system, seed=seed)
@@ -198,9 +201,16 @@ def _method(system: System, method: str, seed: int) -> Way:
     return Way("differences", fault, none)
 
 
+def _whole_number(name: str, value: Any, least: int, do: str) -> None:
+    if not isinstance(value, int | np.integer) or not least <= value < 2**32:
+        raise wrong(expected=f"{name}: a whole number of at least {least}", got=f"{value!r}"[:80], do=do)
+
+
 def _modules(system: System, modules: Mapping[str, str | Sequence[str]] | None) -> dict[str, NDArray[np.int64]]:
     """The coordinates of each module."""
     if modules is not None:
+        if not isinstance(modules, Mapping):
+            raise wrong(expected="modules {name: paths}", got=f"{modules!r}"[:80], do="Every leaf belongs to one.")
         return {name: system.indices(paths) for name, paths in modules.items()}
     if len(system.leaves) == 1:
         return {"outer": np.flatnonzero(system.outer), "inner": np.flatnonzero(~system.outer)}
@@ -223,6 +233,12 @@ def _near(system: System, bounds: Mapping[str, tuple[float, float]] | None) -> f
     if not bounds:
         return nan
     flat = system.flat.numpy()
+    pairs = isinstance(bounds, Mapping) and all(
+        isinstance(ends, tuple | list) and len(ends) == 2 and all(isinstance(end, int | float) for end in ends)
+        for ends in bounds.values()
+    )
+    if not pairs:
+        raise wrong(expected="bounds {path: (low, high)}", got=f"{bounds!r}"[:80], do="Give numbers.")
     found = [(system.indices(path), ends) for path, ends in bounds.items()]
     shares = [float(near_bound(flat[indices], *ends)) for indices, ends in found]
     return float(np.average(shares, weights=[len(indices) for indices, _ in found]))

@@ -102,12 +102,15 @@ class System:
 
     def indices(self, paths: str | Iterable[str]) -> NDArray[np.int64]:
         """Coordinates of the leaves that the paths cover: a leaf's own path, or a part of it up to a "/" or a "."."""
-        paths = (paths,) if isinstance(paths, str) else tuple(paths)
-        for path in paths:
+        named = (paths,) if isinstance(paths, str) or not isinstance(paths, Iterable) else tuple(paths)
+        if not all(isinstance(path, str) for path in named):
+            raise wrong(expected="paths of leaves, or their beginnings", got=f"{paths!r}"[:80],
+                        do=f"Leaves: {', '.join(leaf.path for leaf in self.leaves)}.")  # fmt: skip
+        for path in named:
             if not any(_covers(path, leaf.path) for leaf in self.leaves):
                 raise wrong(expected="the path of a leaf, or its beginning", got=f"'{path}'",
                             do=f"Leaves: {', '.join(leaf.path for leaf in self.leaves)}.")  # fmt: skip
-        chosen = [leaf for leaf in self.leaves if any(_covers(path, leaf.path) for path in paths)]
+        chosen = [leaf for leaf in self.leaves if any(_covers(path, leaf.path) for path in named)]
         return np.concatenate([np.arange(leaf.start, leaf.stop) for leaf in chosen])
 
     def _pieces(self, flat: Tensor) -> dict[str, Tensor]:

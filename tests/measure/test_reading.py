@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -203,9 +204,17 @@ def test_a_reading_shows_m_with_all_that_it_must_be_read_against() -> None:
     [
         ({"method": "jvp"}, "'auto', 'tape' or 'differences'"),
         ({"bounds": {"state": (0, 0.1)}}, r"some values in \[0, 0.1\]"),
-        ({"cut_steps": 0}, "at least one step"),
-        ({"largest": 2, "probes": 1}, "at least 2 probes"),
+        ({"cut_steps": 0}, "cut_steps: a whole number of at least 1"),
+        ({"largest": 2, "probes": 1}, "probes: a whole number of at least 2"),
         ({"modules": {"x": "y"}}, "got 'y'"),
+        ({"modules": {"x": 5}}, "paths of leaves"),
+        ({"modules": ["x"]}, "modules {name: paths}"),
+        ({"bounds": {"state": 5}}, "bounds {path: .low, high.}"),
+        ({"bounds": {"state": ("a", "b")}}, "bounds {path: .low, high.}"),
+        ({"cut_steps": 1.5}, "cut_steps: a whole number"),
+        ({"seed": -1}, "seed: a whole number"),
+        ({"largest": -1}, "largest: a whole number"),
+        ({"spacing": "wide"}, "a spacing > 0"),
     ],
 )
 def test_malformed_options_are_refused(options: dict[str, Any], message: str) -> None:
@@ -224,7 +233,7 @@ def test_a_spacing_asks_for_differences() -> None:
     assert float(found.coupling.outer_inner) == pytest.approx(0.1, rel=0.05)
     with pytest.raises(MeasureError, match="a spacing with differences"):
         read(jumps, state, outer="a", spacing=0.5, method="tape")
-    with pytest.raises(MeasureError, match="at least 2 partitions"):
+    with pytest.raises(MeasureError, match="partitions: a whole number of at least 2"):
         read(jumps, state, outer="a", partitions=1)
 
 
@@ -235,3 +244,84 @@ def test_a_step_that_fails_later_on_does_not_lose_what_is_known_of_this_one() ->
     found = read(step, {"a": 1.0, "b": 1.0, "left": 3}, outer=("a", "left"))
     assert found.cut == "float division by zero"
     assert "division" in str(found)
+
+
+def test_a_step_is_a_function() -> None:
+    with pytest.raises(MeasureError, match="a step: a function of the state; got 3"):
+        read(3, torch.zeros(2), outer=[0])  # type: ignore[arg-type]
+
+
+# ---- precision, errors and cost -------------------------------------------------------------------------------------
+
+
+def cut_in_float32(s: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """61 weights whose rate is a Python number: the tape has none of what it does."""
+    after = s["w"] - s["lr"].item() * s["w"].sin()
+    return {"lr": s["lr"] - 1e-3 * s["lr"].item() * after.square().sum().item(), "w": after}
+
+
+def test_a_cut_tape_in_float32_is_not_passed_because_it_is_coarse() -> None:
+    weights = torch.linspace(-2, 2, 61)
+    found = read(cut_in_float32, {"w": weights, "lr": torch.tensor(1e-3)}, outer="lr", partitions=2)
+    assert found.method == "differences"
+    w, lr = weights.double(), float(torch.tensor(1e-3))
+    after, slope = w - lr * w.sin(), 1 - lr * w.cos()
+    oo = abs(-1e-3 * (after.square().sum() - 2 * lr * (after * w.sin()).sum()))
+    oi, io, ii = (1e-3 * lr * 2 * after * slope).norm(), w.sin().norm(), (lr * w.cos()).norm()
+    assert norms(found) == pytest.approx([float(norm) for norm in (oo, oi, io, ii)], rel=1e-6)
+    assert abs(float(found.coupling.m - oi * io / (oi * io + oo * ii))) <= float(found.coupling.error)
+    assert found.calls < 1000
+
+
+def wide(s: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Leaves of like size, all of which read a sum of each other; the rate descends the square of it."""
+    total = sum((value.sin() / value.numel()).sum() for value in s.values())
+    return {name: value - (0.01 * total**2 if name == "lr" else s["lr"] * (value.sin() + total))
+            for name, value in s.items()}  # fmt: skip
+
+
+@pytest.mark.parametrize("leaves", [5, pytest.param(61, marks=pytest.mark.slow)])
+def test_probes_by_differences_cost_what_the_page_says(leaves: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    state = {f"w{i}": torch.randn(6, generator=generator).double() for i in range(leaves - 1)}
+    state |= {"lr": torch.tensor(0.05).double()}
+    exact = read(wide, state, outer="lr", partitions=2, cut_steps=1)
+    found = read(wide, state, outer="lr", largest=0, method="differences", cut_steps=1)
+    assert found.calls < (500 if leaves == 5 else 1000)
+    assert abs(float(found.coupling.m - exact.coupling.m)) < 3 * float(found.coupling.error)
+    assert found.errors.max() < 1e-6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("method", "seconds"), [("tape", 60), ("differences", 60)])
+def test_a_hundred_thousand_weights_are_read(method: Any, seconds: float) -> None:
+    state = {"w": torch.linspace(-1, 1, 100_000).double(), "lr": torch.tensor(0.05).double()}
+    begun = perf_counter()
+    found = read(wide, state, outer="lr", method=method)
+    assert perf_counter() - begun < seconds
+    assert found.calls < 600
+    assert 0 < float(found.coupling.m) < 1
+
+
+def test_an_optimizer_is_read_with_all_that_it_holds() -> None:
+    """`state_dict()` with its numbers, tensors, lists, truth values and None, as torch gives it."""
+    net = torch.nn.Linear(2, 1).double()
+    x = torch.randn(6, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+    def step(s: dict[str, Any]) -> dict[str, Any]:
+        optimizer = torch.optim.Adam(s["net"].parameters(), amsgrad=True)
+        optimizer.load_state_dict(s["optimizer"])
+        optimizer.zero_grad()
+        (s["net"](x) - 1).square().mean().backward()
+        optimizer.step()
+        return {"net": s["net"], "optimizer": optimizer.state_dict()}
+
+    optimizer = torch.optim.Adam(net.parameters(), amsgrad=True)
+    with pytest.raises(MeasureError, match="has it after one step"):
+        read(step, {"net": net, "optimizer": optimizer.state_dict()}, outer="optimizer")
+    (net(x) - 1).square().mean().backward()
+    optimizer.step()
+    found = read(step, {"net": net, "optimizer": optimizer.state_dict()}, outer="optimizer", partitions=2)
+    assert 0 < float(found.coupling.m) < 1
+    assert float(found.coupling.error) < 1e-3
+    assert found.components.components == (("net", "optimizer"),)

@@ -214,3 +214,53 @@ def test_discrete_leaves_come_last_and_keep_their_kind() -> None:
     assert [leaf.path for leaf in whole.leaves] == ["a", "b", "n", "on", "ids"]
     assert whole.sides.tolist() == [True, False, True, False, False, False]
     assert whole.lived(whole.lived(whole.flat)).tolist() == [1, 2, 5, 1, 3, 4]
+
+
+def never(state: Any) -> Any:
+    raise AssertionError("nothing is computed before the state is known")
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (torch.eye(3).to_sparse(), "torch.sparse_coo"),
+        (nn.LazyLinear(2), "a lazy parameter"),
+        (torch.ones(2, device="meta"), "on 'meta'"),
+        (torch.ones(2).to_mkldnn(), "torch._mkldnn"),
+        (np.ma.masked_array([1.0, 2.0], [0, 1]), "a masked array"),
+        (np.array([None]), "numbers that torch knows"),
+        (np.ones(2, np.longdouble), "numbers that torch knows"),
+        (np.datetime64("2020-01-01"), "numbers that torch knows"),
+        (2**70, "numbers that torch knows"),
+        ({1, 2}, "got set"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_leaves_that_hold_no_plain_numbers_are_refused_before_anything_is_computed(value: Any, told: str) -> None:
+    with pytest.raises(MeasureError, match=told):
+        declare(never, {"x": value, **PAIR}, "a")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_quantised_and_nested_tensors_are_refused() -> None:
+    made = {"quantised": torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8),
+            "nested": torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])}  # fmt: skip
+    for told, value in made.items():
+        with pytest.raises(MeasureError, match=told):
+            declare(never, {"x": value, **PAIR}, "a")
+
+
+def test_a_step_that_returns_what_is_sparse_or_complex_is_refused() -> None:
+    state = {"x": torch.ones(2, 2).double(), **PAIR}
+    with pytest.raises(MeasureError, match=r"layout torch\.sparse_coo"):
+        declare(lambda s: {**s, "x": s["x"].to_sparse()}, state, "a")
+    with pytest.raises(MeasureError, match="complex"):
+        declare(lambda s: {**s, "x": s["x"] + 1j}, state, "a")
+
+
+@pytest.mark.parametrize("array", [np.arange(3.0)[::-1], np.broadcast_to(np.ones(1), (3,)), np.ones(3, np.float16)])
+def test_arrays_of_any_strides_are_read(array: Any) -> None:
+    system = declare(unchanged, {"x": array, **PAIR}, "a")
+    assert system.flat[:3].tolist() == array.tolist()
+    assert torch.equal(system.lived(system.flat), system.flat)
