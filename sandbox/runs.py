@@ -22,6 +22,7 @@ from sandbox.core.state import State
 from sandbox.evaluation import Question, evaluate
 from sandbox.experiment import build_loop, perform
 from sandbox.identity import seeds_of
+from sandbox.lines import file
 from sandbox.lines.line import Line
 from sandbox.objects import configured
 from sandbox.report.progress import watch
@@ -72,7 +73,10 @@ class Run:
     def readings(self) -> Columns:
         """`step`, `seed`, `own` (A, None at the start) and every reading of the top level's steps, None where a meter
         was not due."""
-        lines = [line for line in self.lines if line["level"] == self._top]
+        # Without their edits: those of a long run are more than a memory holds at once.
+        whole = [{**line, "edit": {}} for line in file.read(self.folder)]
+        top = max((line["level"] for line in whole), default=1)
+        lines = [line for line in whole if line["level"] == top]
         names = list(dict.fromkeys(name for line in lines for name in line["readings"]))
         found = Columns({name: [] for name in ("step", "seed", "own", *names)})
         for line in lines:
@@ -125,10 +129,6 @@ class Run:
         return Columns(
             {name: [row.get(name) for row in rows] for name in dict.fromkeys(key for row in rows for key in row)}
         )
-
-    @property
-    def _top(self) -> int:
-        return max((line["level"] for line in self.lines), default=1)
 
 
 def run(*words: str, progress: bool = True, **settings: Any) -> Run:

@@ -76,8 +76,7 @@ def asked(words: Sequence[str]) -> tuple[list[Path], Question]:
         elif key.startswith("task."):
             fields[key.removeprefix("task.")] = _value(word, *key.split("."))
         else:
-            raise ConfigError(explain(expected=f"one of {', '.join(KEYS)}, or a field of the task such as task.shots",
-                                      got=f"'{key}'", do=did_you_mean(key, [*KEYS, "task.shots"])))  # fmt: skip
+            raise _unknown(key)
     folders = [one for one in folders if one.name not in AROUND] if len(folders) > 1 else folders
     if not folders:
         raise LineageError(explain(expected="run folders", got="none", do="Name some, as in: sandbox eval runs/maml-*"))
@@ -86,6 +85,15 @@ def asked(words: Sequence[str]) -> tuple[list[Path], Question]:
             explain(expected="force=true or force=false", got=repr(settings["force"]), do="Leave it out.")
         )
     return list(dict.fromkeys(folders)), Question(**settings, task=fields)
+
+
+def _unknown(key: str) -> ConfigError:
+    """What to say of a key that is none."""
+    do = did_you_mean(key, [*KEYS, "task.shots"])
+    if key == "task":
+        do = "A run is evaluated on the task that it was made for: set fields of that, as in task.shots=5."
+    return ConfigError(explain(expected=f"one of {', '.join(KEYS)}, or a field of the task such as task.shots",
+                               got=f"'{key}'", do=do))  # fmt: skip
 
 
 def _value(word: str, *keys: str) -> Any:
@@ -99,6 +107,8 @@ def _value(word: str, *keys: str) -> Any:
         raise ConfigError(explain(expected=f"a value at {key}", got=repr(value), do=str(error))) from error
     for one in keys:
         found = found[one]  # type: ignore[index, call-overload]
+    if found is None:
+        raise ConfigError(explain(expected=f"a value at {key}", got=f"'{word}'", do=f"Leave {key} out, or set it."))
     return found
 
 

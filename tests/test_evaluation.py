@@ -173,7 +173,8 @@ def test_words_become_a_question(run: Path) -> None:
 
 
 @pytest.mark.parametrize(("word", "said"), [("shots=5", r"task\.shots"), ("horizn=5", "horizon"), ("horizon=x", "'x'"),
-                                            ("force=maybe", "force=true")])  # fmt: skip
+                                            ("force=maybe", "force=true"), ("horizon=", "a value"),
+                                            ("task=quadratic", "made for")])  # fmt: skip
 def test_words_that_say_nothing_are_refused(run: Path, word: str, said: str) -> None:
     with pytest.raises(SandboxError, match=said):
         scoresheet.asked([f"{run}", word])
