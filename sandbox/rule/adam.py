@@ -12,7 +12,8 @@ from sandbox.rule import adaptive
 
 @dataclass(frozen=True)
 class Adam:
-    """Adam (Kingma & Ba 2015, algorithm 1) on A = mean P on the batch, step by step torch.optim.Adam.
+    """Adam (Kingma & Ba 2015, algorithm 1) on A = mean P on the batch, step by step torch.optim.Adam (to 1e-12 in
+    float64; in float32 to what its numbers round to).
 
     Fields are starting values but for `weight_decay`, which stays: the weight of ½ |θ|², added to the gradient. phi is
     {"lr", "beta1", "beta2", "eps"}, unconstrained as in Chandra et al. 2022: lr raw, beta = (1 + tanh phi) / 2, eps =
