@@ -94,7 +94,7 @@ def torch_optimizers() -> list[Known]:
     for name, (make, formula, kept, options) in made.items():
         for dtype, word in ((torch.float64, "float64"), (torch.float32, "float32")):
             step, state = optimized(make, dtype)
-            known.append(Known(f"torch.optim {name}, {word}", "its rate | the rest", step, state, rate, formula,
+            known.append(Known(f"torch.optim {name}, {word}", "its rate / the rest", step, state, rate, formula,
                                numbers(state, kept, options), 1))  # fmt: skip
     return known
 
@@ -172,10 +172,10 @@ def networks() -> list[Known]:
     known: list[Known] = []
     for dtype, word in ((torch.float64, "float64"), (torch.float32, "float32")):
         net, pair = network(dtype), (linear(W + 1, dtype), linear(W, dtype))
-        known.append(Known(f"BatchNorm, {word}", "statistics | weights", normalised, {"net": net},
+        known.append(Known(f"BatchNorm, {word}", "statistics / weights", normalised, {"net": net},
                            ("net/1.running_mean", "net/1.running_var"), normalised_formula,
                            network_numbers(net), 4))  # fmt: skip
-        known.append(Known(f"moving-mean teacher, {word}", "teacher | student", taught,
+        known.append(Known(f"moving-mean teacher, {word}", "teacher / student", taught,
                            {"teacher": pair[0], "student": pair[1]}, "teacher", taught_formula,
                            torch.cat([net.weight.detach().double().reshape(-1) for net in pair]), 3))  # fmt: skip
     return known
@@ -280,20 +280,20 @@ def walker(s: Any) -> Any:
 
 
 AGENTS = [
-    Known("actor-critic, expected", "values | logits",
+    Known("actor-critic, expected", "values / logits",
           lambda s: dict(zip(s, expected_actor_critic(torch.cat([*s.values()])).split(3), strict=True)),
           {"values": VALUES, "logits": LOGITS}, "values", expected_actor_critic, torch.cat([VALUES, LOGITS]), 3),
-    Known("actor-critic, sampled", "values | logits", sampled, {"values": VALUES, "logits": LOGITS}, "values",
+    Known("actor-critic, sampled", "values / logits", sampled, {"values": VALUES, "logits": LOGITS}, "values",
           sampled_formula, torch.cat([VALUES, LOGITS]), 3, told="jumps"),
-    Known("bandit, NumPy", "rate | logits", bandit, {"rate": 0.3, "logits": LOGITS.numpy()}, "rate", bandit_formula,
+    Known("bandit, NumPy", "rate / logits", bandit, {"rate": 0.3, "logits": LOGITS.numpy()}, "rate", bandit_formula,
           torch.cat([torch.tensor([0.3]).double(), LOGITS]), 1),
-    Known("minibatch from the global generator", "rate | weights", minibatch, start(torch.float64), "rate",
+    Known("minibatch from the global generator", "rate / weights", minibatch, start(torch.float64), "rate",
           minibatch_formula, FLAT, 1, told="draws random numbers"),
-    Known("argmax of its own values", "rate | values", greedy, {"rate": torch.tensor(0.3).double(), "values": LOGITS},
+    Known("argmax of its own values", "rate / values", greedy, {"rate": torch.tensor(0.3).double(), "values": LOGITS},
           "rate", 0.0, told="jumps"),
-    Known("rounded rate", "rate | weights", rounded_rate, start(torch.float64), "rate", 0.0, told="M is blind"),
-    Known("signs of slopes", "rate | weights", signs, start(torch.float64), "rate", 1.0, told="jumps"),
-    Known("position on a ring", "rate | weights, position", walker,
+    Known("rounded rate", "rate / weights", rounded_rate, start(torch.float64), "rate", 0.0, told="M is blind"),
+    Known("signs of slopes", "rate / weights", signs, start(torch.float64), "rate", 1.0, told="jumps"),
+    Known("position on a ring", "rate / weights, position", walker,
           {"rate": torch.tensor(0.0).double(), "w": W, "position": 0}, "rate", 0.0, told="whole numbers"),
 ]  # fmt: skip
 LEARNERS = [*torch_optimizers(), *networks(), *AGENTS]

@@ -137,24 +137,24 @@ def rounded(dtype: torch.dtype) -> Tensor:
 COUNT = {"count": torch.tensor(5.0)}
 FLAT = rounded(torch.float64)
 LEARNED_RATES = [
-    Known("learned rate, functional, float64", "rate | weights", functional(torch.float64),
+    Known("learned rate, functional, float64", "rate / weights", functional(torch.float64),
           start(torch.float64, grad=True), "rate", hyper, FLAT, 1),
-    Known("learned rate, functional, float32", "rate | weights", functional(torch.float32),
+    Known("learned rate, functional, float32", "rate / weights", functional(torch.float32),
           start(torch.float32, grad=True), "rate", hyper, rounded(torch.float32), 1),
-    Known("learned rate, functional, bfloat16", "rate | weights", functional(torch.bfloat16),
+    Known("learned rate, functional, bfloat16", "rate / weights", functional(torch.bfloat16),
           start(torch.bfloat16, grad=True), "rate", hyper, rounded(torch.bfloat16), 1),
-    Known("learned rate, in place, float32", "rate | weights", in_place, start(torch.float32) | COUNT,
+    Known("learned rate, in place, float32", "rate / weights", in_place, start(torch.float32) | COUNT,
           ("rate", "count"), lambda z: torch.cat([(z[0] + 1)[None], hyper(z[1:])]),
           torch.cat([torch.tensor([5.0]), rounded(torch.float32)]), 2),
-    Known("learned rate as a Python number, float32 weights", "rate | weights", in_place,
+    Known("learned rate as a Python number, float32 weights", "rate / weights", in_place,
           {"rate": 0.05, "w": W.float(), "count": 5}, ("rate", "count"), hyper,
           torch.cat([torch.tensor([0.05]).double(), W.float().double()]), 1),
-    Known("learned rate, NumPy", "rate | weights", in_numpy, {"rate": 0.05, "w": W.numpy()}, "rate", hyper, FLAT, 1),
-    Known("cut tape, float32 counter", "rate | weights", cut, start(torch.float64) | COUNT, ("rate", "count"),
+    Known("learned rate, NumPy", "rate / weights", in_numpy, {"rate": 0.05, "w": W.numpy()}, "rate", hyper, FLAT, 1),
+    Known("cut tape, float32 counter", "rate / weights", cut, start(torch.float64) | COUNT, ("rate", "count"),
           lambda z: torch.cat([(z[0] + 1)[None], cut_formula(z[1:])]), torch.cat([torch.tensor([5.0]), FLAT]), 2),
-    Known("frozen rule", "rate | weights", lambda s: {**s, "w": s["w"] - s["rate"] * slope(s["w"])},
+    Known("frozen rule", "rate / weights", lambda s: {**s, "w": s["w"] - s["rate"] * slope(s["w"])},
           start(torch.float64), "rate", 0.0),
-    Known("inner reset", "rate | weights",
+    Known("inner reset", "rate / weights",
           lambda s: {"rate": s["rate"] - 0.1 * cost(s["rate"] * W), "w": s["rate"] * W}, start(torch.float64),
           "rate", 0.0),
 ]  # fmt: skip
@@ -190,10 +190,10 @@ def gan_formula(z: Tensor) -> Tensor:
 
 DENSE = draw(12, 12, seed=9)
 GAMES = [
-    Known("bilinear game", "x | y", lambda s: {"x": s["x"] - 0.1 * s["y"], "y": s["y"] + 0.1 * s["x"]},
+    Known("bilinear game", "x / y", lambda s: {"x": s["x"] - 0.1 * s["y"], "y": s["y"] + 0.1 * s["x"]},
           {"x": W.clone(), "y": W + 1}, "x", 1.0),
-    Known("GAN, simultaneous gradients", "generator | critic", gan, {"generator": G, "critic": D}, "generator",
+    Known("GAN, simultaneous gradients", "generator / critic", gan, {"generator": G, "critic": D}, "generator",
           gan_formula, torch.cat([G, D]), 4),
-    Known("swap", "half | half", lambda z: z + z.roll(6), draw(12), slice(0, 6), 1.0),
-    Known("dense", "4 | 8", lambda z: z + DENSE @ z, draw(12), slice(0, 4), lambda z: z + DENSE @ z, draw(12), 4),
+    Known("swap", "half / half", lambda z: z + z.roll(6), draw(12), slice(0, 6), 1.0),
+    Known("dense", "4 / 8", lambda z: z + DENSE @ z, draw(12), slice(0, 4), lambda z: z + DENSE @ z, draw(12), 4),
 ]  # fmt: skip

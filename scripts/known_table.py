@@ -16,13 +16,13 @@ def row(known: Known) -> str:
     """What was read, what is known, and what the reading says."""
     found = known.read()
     said = "; ".join(part for part in (found.blind, found.note) if part)
-    m = f"{float(found.coupling.m):.4f} ± {float(found.coupling.error):.0e}"
+    m = f"{float(found.coupling.m):.4f} ± {float(found.coupling.error):.1g}"
     return f"| {known.name} | {known.sides} | {m} | {known.m:.4f} | {found.method} | {found.calls} | {said} |"
 
 
 def table(steps: tuple[Known, ...] = STEPS) -> str:
     """A row a step."""
-    head = "| step | outer, inner | M read | M known | derivatives by | calls | what the reading says |"
+    head = "| step | outer / inner | M read | M known | derivatives by | calls | what the reading says |"
     return "\n".join([head, "|---|---|---|---|---|---|---|", *(row(known) for known in steps)]) + "\n"
 
 

@@ -36,8 +36,8 @@ def blindness(norms: Tensor, errors: Tensor, found: Iterable[Unseen], divergence
     seen = norms > errors
     if not bool(seen[0, 1]) and divergence > least:
         return (
-            f"M is blind here: K_oi is 0, yet the outer's course answers to the inner (LCD {divergence:.3g}), by "
-            "jumps, by whole numbers or farther on; believe LCD"
+            "M is blind here: K_oi can't be told from 0, yet the outer's course answers to the inner "
+            f"(LCD {divergence:.3g}), by jumps, by whole numbers or farther on; believe LCD"
         )
     hidden = {(one.target, one.source): one for one in found}
     loop = all(bool(seen[block]) or block in hidden for block in ((0, 1), (1, 0)))

@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from sandbox.measure.system import System
 
+SINGLE = float(torch.finfo(torch.float32).eps)
 CASTS = {"float", "half", "bfloat16", "chalf"}  # of a tensor, to less than float64
 DRAWN = {"rand", "randn", "rand_like", "randn_like", "normal", "bernoulli", "multinomial"}
 DRAWN_IN_PLACE = {"normal_", "uniform_", "exponential_", "bernoulli_", "cauchy_", "log_normal_", "geometric_"}
@@ -30,14 +31,17 @@ AS_THEY_ARE = {"__get__", "grad", "backward", "register_hook", "retain_grad", "_
 
 class Float64(TorchFunctionMode):
     """Every operation in float64. Random numbers are drawn in the dtype `drawn`, as the step itself draws them, since
-    the same generator gives other numbers in another one."""
+    the same generator gives other numbers in another one. `seen` gathers the dtypes that were promoted."""
 
-    def __init__(self, drawn: torch.dtype) -> None:
+    def __init__(self, drawn: torch.dtype, seen: set[torch.dtype]) -> None:
         super().__init__()
         self.drawn = drawn
+        self.seen = seen
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name, kwargs = getattr(func, "__name__", ""), kwargs or {}
+        if torch.is_autocast_enabled("cpu"):
+            self.seen.add(torch.get_autocast_dtype("cpu"))
         if name in AS_THEY_ARE:
             return func(*args, **kwargs)
         if name in DRAWN:
@@ -46,11 +50,22 @@ class Float64(TorchFunctionMode):
             drawn = func(torch.empty_like(args[0], dtype=self.drawn, requires_grad=False), *args[1:], **kwargs)
             return args[0].copy_(drawn)
         if name in CASTS:
+            self.seen.add(getattr(torch, name, torch.float16))
             return args[0].double() if args[0].is_floating_point() else func(*args, **kwargs).double()
-        kwargs = {key: value if key == "out" else _promoted(value) for key, value in kwargs.items()}
+        kwargs = {key: value if key == "out" else self.promoted(value) for key, value in kwargs.items()}
         if name in IN_PLACE or (name.endswith("_") and not name.endswith("__")):
-            return func(args[0], *_promoted(args[1:]), **kwargs)
-        return func(*_promoted(args), **kwargs)
+            return func(args[0], *self.promoted(args[1:]), **kwargs)
+        return func(*self.promoted(args), **kwargs)
+
+    def promoted(self, value: Any) -> Any:
+        """Tensors and dtypes of less than double precision, in whatever they are nested, in double precision."""
+        if not isinstance(value, Tensor | torch.dtype):
+            return _within(value, self.promoted)
+        own = value if isinstance(value, torch.dtype) else value.dtype
+        if _double(own) == own:
+            return value
+        self.seen.add(own)
+        return value.to(_double(own)) if isinstance(value, Tensor) else _double(own)
 
     def _draw(self, func: Any, args: Any, kwargs: Any) -> Any:
         before = torch.get_default_dtype()
@@ -62,13 +77,6 @@ class Float64(TorchFunctionMode):
         if not drawn.is_floating_point():
             return drawn
         return drawn.detach().double().requires_grad_(drawn.requires_grad) if drawn.is_leaf else drawn.double()
-
-
-def _promoted(value: Any) -> Any:
-    """Tensors and dtypes of less than double precision, in whatever they are nested, in double precision."""
-    if isinstance(value, Tensor):
-        return value.to(_double(value.dtype)) if _double(value.dtype) != value.dtype else value
-    return _double(value) if isinstance(value, torch.dtype) else _within(value, _promoted)
 
 
 def _cast(value: Any, dtype: torch.dtype) -> Any:
@@ -93,13 +101,14 @@ def _double(dtype: torch.dtype) -> torch.dtype:
 
 
 @contextmanager
-def in_float64(drawn: torch.dtype) -> Iterator[None]:
+def in_float64(drawn: torch.dtype, seen: set[torch.dtype]) -> Iterator[None]:
     """What is computed within, and what is created, is in float64."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
-    promoted = register_module_forward_pre_hook(lambda _, given: _promoted(given))  # some modules look at dtypes first
+    mode = Float64(drawn, seen)
+    promoted = register_module_forward_pre_hook(lambda _, given: mode.promoted(given))  # some look at dtypes first
     try:
-        with Float64(drawn):
+        with mode:
             yield
     finally:
         promoted.remove()
@@ -108,12 +117,13 @@ def in_float64(drawn: torch.dtype) -> Iterator[None]:
 
 @dataclass(frozen=True, eq=False)
 class Lifted:
-    """The `system` to take derivatives of, whether it is `lifted` (another one than was declared), and `why` a step
-    that computes in less than float64 could not be, or ""."""
+    """The `system` to take derivatives of, whether it is `lifted` (another one than was declared), `why` a step that
+    computes in less than float64 could not be, or "", and the rounding `unit` of the coarsest dtype that was met."""
 
     system: System
     lifted: bool
     why: str
+    unit: float
 
 
 def coarsest(system: System) -> float:
@@ -125,26 +135,28 @@ def lift(system: System, *, seed: int = 0) -> Lifted:
     """The system in float64, if the step runs so and agrees with itself. A step that computes in float64 throughout is
     returned as it is.
 
-    Agreement: no leaf after the step differs by more than its own rounding, taken as 8 units of the coarsest dtype's
-    rounding at the size of the leaf, and as 20 times what such a change of the whole state changes.
+    Agreement: no leaf after the step differs by more than its own rounding, taken as 8 units of the coarsest dtype that
+    the step computes in, at the size of the leaf, and as 20 times what such a change of the whole state changes.
     """
     default = torch.get_default_dtype()
     own, lived = coarsest(system), system.lived(system.flat)
     why = ""
     for drawn in dict.fromkeys((default, torch.float64) if own > 1e-15 else (torch.float64, default)):
         leaves = tuple(replace(leaf, dtype=torch.float64) for leaf in system.leaves)
-        higher = replace(system, leaves=leaves, around=partial(in_float64, drawn))
+        seen = set[torch.dtype]()
+        higher = replace(system, leaves=leaves, around=partial(in_float64, drawn, seen))
         try:
             found = higher.lived(higher.flat)
         except Exception as error:  # whatever a foreign step does with dtypes that it doesn't expect
             why = why or f"in float64 the step fails: {str(error).splitlines()[0][:80] if str(error) else type(error)}"
             continue
         if own < 1e-15 and torch.equal(found, lived):
-            return Lifted(system, False, "")
-        if bool(((found - lived).abs() <= _rounding(system, lived, max(own, 1.2e-7), seed)).all()):
-            return Lifted(higher, True, "")
+            return Lifted(system, False, "", own)
+        unit = max([own, *(float(torch.finfo(dtype).eps) for dtype in seen)])
+        if bool(((found - lived).abs() <= _rounding(system, lived, max(unit, SINGLE), seed)).all()):
+            return Lifted(higher, True, "", unit)
         why = why or "in float64 the step does something else"
-    return Lifted(system, False, why)
+    return Lifted(system, False, why, own)
 
 
 def _rounding(system: System, lived: Tensor, unit: float, seed: int) -> Tensor:
@@ -152,7 +164,7 @@ def _rounding(system: System, lived: Tensor, unit: float, seed: int) -> Tensor:
     flat, generator = system.flat, torch.Generator().manual_seed(seed)
     units = torch.zeros_like(flat)
     for leaf in system.leaves:
-        units[leaf.coordinates] = max(float(torch.finfo(leaf.dtype).eps), unit if coarsest(system) < 1e-15 else 0)
+        units[leaf.coordinates] = unit if leaf.taped else float(torch.finfo(leaf.dtype).eps)
     spread = torch.zeros_like(flat)
     for _ in range(3):
         signs = 2 * torch.randint(2, flat.shape, generator=generator, dtype=torch.float64) - 1

@@ -120,7 +120,7 @@ def read(
         coupling, norms, errors = probed(high, way.method, belongs, near, probes=probes, spacing=spacing, seed=seed)
     cut = _cut(system, cut_steps)
     table = total([coupling.outer_outer, coupling.outer_inner, coupling.inner_outer, coupling.inner_inner])
-    errors = errors + way.errors + (coarsest(system) * table if lifted.lifted else 0)
+    errors = errors + way.errors + (lifted.unit * table if lifted.lifted else 0)
     doubt = error_of_m(table, errors)
     found = unseen(high, table > errors, seed=seed)
     gone = 0.0 if isinstance(cut, str) else float(cut.divergence.max())
@@ -136,7 +136,7 @@ def read(
         integrability=None if j is None else integrability(j),
         feedback=None if j is None else feedback(j, system.outer),
         jacobian=j,
-        blind=blindness(table, errors, found, gone, max(1e-9, 64 * coarsest(system))),
+        blind=blindness(table, errors, found, gone, max(1e-9, min(64 * lifted.unit, 0.01))),
         errors=errors.numpy(),
         calls=counted.calls,
     )
