@@ -69,7 +69,8 @@ class Higher:
         if ages and bool(state.slots["age"].any()):
             raise ConfigError(explain(expected="a life lived in one unroll",
                                       got=f"one that is {int(state.slots['age'].max())} inner steps old",
-                                      do="Set lifetime=episodic: an optimizer's memory lasts one unroll."))  # fmt: skip
+                                      do="Set lifetime=episodic: an optimizer's memory lasts one unroll. That of "
+                                         "rule=adam, adamw, rmsprop and momentum lasts a life."))  # fmt: skip
         if adjoint is not None and (adjoint.checkpoint or (ages and adjoint.truncate)):
             raise ConfigError(explain(expected="a full or first-order adjoint", got=f"{adjoint}",
                                       do="Set engine=functional: `higher` keeps every step."))  # fmt: skip
