@@ -14,6 +14,8 @@ USAGE = {
     "show": "sandbox show WORDS…: the configuration that they compose, each value with where it comes from",
     "new": "sandbox new meta-learner|rule|task|model|gate|meter|package NAME [--into DIR]: a class, its file, its test",
     "check": "sandbox check GROUP=NAME [WORDS…]: whether a member keeps the laws of its seam; of a gate, its A/A table",
+    "eval": "sandbox eval RUN… [horizon=10 | horizon=1,5,10] [tasks=600] [task.FIELD=VALUE]… [bound=100] [force=true] "
+    "[--seeds] [--json [FILE]] [--trust PACKAGE]…: score runs that are there after so many inner steps, on new tasks",
     "replay": "sandbox replay RUN… [--trust PACKAGE]…: execute a run again, and compare every line",
 }
 
@@ -125,6 +127,18 @@ def replay(arguments: Sequence[str]) -> int:
     ):
         print(f"{name}: {again(Path(name), trust=trust)} lines replay to the same digests")
     return 0
+
+
+@_command("eval")
+def eval_(arguments: Sequence[str]) -> int:
+    """See `USAGE`."""
+    from sandbox.scoresheet import evaluated
+
+    rest, trust = _with_trust(arguments)
+    words, flags = _apart(rest, ("--json",))
+    if set(flags) - {"--json", "--seeds"}:
+        return _tell(USAGE["eval"])
+    return evaluated(words, trust=trust, as_json=flags.get("--json"), seeds="--seeds" in flags)
 
 
 def _with_trust(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -78,10 +78,28 @@ def worded(arguments: Sequence[str]) -> list[str]:
         root, *rest = name.split(".")
         if root not in roots and not elsewhere:
             raise ConfigError(explain(expected="a known key", got=f"'{name}'", do=did_you_mean(root, roots)))
-        if not elsewhere:
+        if not elsewhere and not (rest and root in SEVERAL and _made(root, rest[0], arguments, known)):
             _there(root, rest, value, known)
         words.append(f"++{name}={value}" if rest else f"{name}={value}")
     return words
+
+
+def _made(root: str, name: str, arguments: Sequence[str], known: Sequence[Place]) -> bool:
+    """Whether these words make a meter or tracker of that name that has no file: one that names its class, or a preset
+    or an experiment that does. What a sweep's will make isn't known before its jobs."""
+    if name in holders(root, known):
+        return False
+    if f"{root}.{name}._target_" in _keys(arguments):
+        return True
+    bundles = [word for word in arguments if word.partition("=")[0] in BUNDLES]
+    if any(mark in word for word in bundles for mark in ",({$*"):
+        return True
+    return bool(bundles) and f"{root}.{name}" in _nodes(raw(bundles, named(arguments)))
+
+
+def _nodes(config: DictConfig) -> set[str]:
+    """The places of all meters and trackers."""
+    return {f"{root}.{name}" for root in SEVERAL for name in config.get(root) or ()}
 
 
 def _there(root: str, rest: Sequence[str], value: str, known: Sequence[Place]) -> None:

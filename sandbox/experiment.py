@@ -143,7 +143,7 @@ def perform(config: Config, overrides: Sequence[str] = (), *, tell: Callable[[st
     # The lineage first: a run killed between two trackers must not have a checkpoint that its lineage never reached.
     starts = sorted(made.values(), key=lambda tracker: not isinstance(tracker, Jsonl))
     with claimed(folder):
-        _settle(folder, config, _data_of(loop), tell)
+        _settle(folder, config, data_of(loop), tell)
         found(folder)
         if has_all(folder, config["steps"]):
             if (step := reached(folder)) > config["steps"]:
@@ -179,7 +179,7 @@ def _examined(config: Config, loop: Loop) -> list[str]:
     return [finding.note for finding in loop.engine.examine(loop.world, config["seed"]) if finding.note]
 
 
-def _data_of(loop: Loop) -> str:
+def data_of(loop: Loop) -> str:
     """A digest of the data that a task has read from elsewhere; empty where it has read none."""
     return str(getattr(loop.world.task, "found_digest", ""))
 
@@ -211,7 +211,7 @@ def _live(config: Config, starts: Sequence[Starts], overrides: Sequence[str], no
     notes.reached.update(step=done, from_step=done)
     kept = {key: {"force": False, "check": "on"}.get(key, value) for key, value in config.items()}
     write_whole(folder / "config.yaml", yaml.safe_dump(kept, sort_keys=False).encode())
-    notes.describe(about(identity(config), overrides, built_of(config), _data_of(loop)))
+    notes.describe(about(identity(config), overrides, built_of(config), data_of(loop)))
     lineage.write_readings(folder, [reading for meter in loop.meters for reading in meter.readings])
     notes.say("running")
     trackers: list[Tracker] = []

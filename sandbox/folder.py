@@ -49,9 +49,9 @@ def reached(folder: Path) -> int:
     """The last step of the top level that its lineage tells of; -1 where there is no lineage, or an empty one."""
     if not (folder / lineage.LINEAGE).exists():
         return -1
-    lines = lineage.read(folder)
-    top = max((line["level"] for line in lines), default=1)
-    return max((line["step"] for line in lines if line["level"] == top), default=-1)
+    lines = lineage.places(folder)
+    top = max((level for level, _ in lines), default=1)
+    return max((step for level, step in lines if level == top), default=-1)
 
 
 def has_all(folder: Path, steps: int) -> bool:
@@ -113,9 +113,9 @@ def _told(folder: Path, recorded: bool) -> set[int] | None:
     """The top level's steps of which there is a line; None where there is to be none."""
     if not (folder / lineage.LINEAGE).exists():
         return set() if recorded else None
-    lines = lineage.read(folder)
-    top = max((line["level"] for line in lines), default=1)
-    return {line["step"] for line in lines if line["level"] == top}
+    lines = lineage.places(folder)
+    top = max((level for level, _ in lines), default=1)
+    return {step for level, step in lines if level == top}
 
 
 # ---- kept aside -----------------------------------------------------------------------------------------------------

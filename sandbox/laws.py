@@ -14,6 +14,7 @@ from torch import nn
 from sandbox.archive import lineage
 from sandbox.compose import SEVERAL, SINGLE
 from sandbox.config import build
+from sandbox.core.birth import phi_of
 from sandbox.core.edit import covers
 from sandbox.core.error import ConfigError, ContractError, explain
 from sandbox.core.finding import Finding
@@ -141,7 +142,8 @@ def _begin(world: World, state: State) -> None:
     world.model.init(0)
     world.task.draw(uniform(0, "pure", 0, (world.task.noise["draw"],)), held_out=False)
     params = {name: leaf[0].clone() for name, leaf in state.init.items()}
-    phi = world.rule.init(params)
+    begun = phi_of(world, {name: leaf[None] for name, leaf in params.items()}, [0])
+    phi = {name: leaf[0] for name, leaf in begun.items()}
     world.rule.slots(params)
     world.rule.readable(phi)
 

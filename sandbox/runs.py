@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,8 +19,10 @@ from sandbox.archive.checkpoint import load_checkpoint
 from sandbox.core.error import ConfigError, LineageError, explain
 from sandbox.core.random import untouched
 from sandbox.core.state import State
+from sandbox.evaluation import Question, evaluate
 from sandbox.experiment import build_loop, perform
 from sandbox.identity import seeds_of
+from sandbox.lines import file
 from sandbox.lines.line import Line
 from sandbox.objects import configured
 from sandbox.report.progress import watch
@@ -71,7 +73,10 @@ class Run:
     def readings(self) -> Columns:
         """`step`, `seed`, `own` (A, None at the start) and every reading of the top level's steps, None where a meter
         was not due."""
-        lines = [line for line in self.lines if line["level"] == self._top]
+        # Without their edits: those of a long run are more than a memory holds at once.
+        whole = [{**line, "edit": {}} for line in file.read(self.folder)]
+        top = max((line["level"] for line in whole), default=1)
+        lines = [line for line in whole if line["level"] == top]
         names = list(dict.fromkeys(name for line in lines for name in line["readings"]))
         found = Columns({name: [] for name in ("step", "seed", "own", *names)})
         for line in lines:
@@ -108,9 +113,22 @@ class Run:
                                        do="Run with tracker=[jsonl,checkpoint]."))  # fmt: skip
         return found[0].state
 
-    @property
-    def _top(self) -> int:
-        return max((line["level"] for line in self.lines), default=1)
+    def evaluate(
+        self,
+        horizon: int | Sequence[int] | None = None,
+        *,
+        tasks: int | None = None,
+        task: Mapping[str, Any] | None = None,
+        bound: float | None = None,
+        force: bool = False,
+    ) -> Columns:
+        """The run scored after so many inner steps on held-out tasks that it never saw, without training it again: what
+        `sandbox eval` tells, a row a seed and horizon (`evaluation.Question` says what each argument asks)."""
+        question = Question(horizon, tasks, task or {}, bound, force)
+        rows = evaluate(self.folder, question, trust=self.trust).rows
+        return Columns(
+            {name: [row.get(name) for row in rows] for name in dict.fromkeys(key for row in rows for key in row)}
+        )
 
 
 def run(*words: str, progress: bool = True, **settings: Any) -> Run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,9 @@ from sandbox.report.readings import BUILT_IN
 from sandbox.report.study import ClosedForm, Study, keep, parse
 
 BASE: dict[str, Any] = {"version_base": None} if hydra.__version__ < "1.4" else {}  # 1.3 asks for it, 1.4 warns of it
+
+
+NUMBER = re.compile(r"_\d+$")
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class Studies:
                                           do=did_you_mean(arm, arms)))  # fmt: skip
         known = self.readings() if study.readings else {}
         for reading in study.readings if known else ():
-            if reading not in known and not any(reading.startswith(one[:-1]) for one in known if one.endswith("/*")):
+            if not _is_read(reading, known):
                 raise ConfigError(explain(expected=f"a reading of some meter in study/{name}.yaml", got=f"'{reading}'",
                                           do=did_you_mean(reading, known)))  # fmt: skip
         for claim in study.claims if known else ():
@@ -92,6 +96,14 @@ class Studies:
                 if name not in self.strangers:
                     return {}
         return {reading.name: reading.null for reading in said}
+
+
+def _is_read(reading: str, known: Iterable[str]) -> bool:
+    """Whether a reading is one of these, of a group of them ("rule/*"), or one of them at another number ("…_10"),
+    which an arm may set."""
+    apart = {NUMBER.sub("_", one) for one in known if NUMBER.search(one)}
+    return (reading in known or any(reading.startswith(one[:-1]) for one in known if one.endswith("/*"))
+            or NUMBER.sub("_", reading) in apart)  # fmt: skip
 
 
 def studies(arguments: Sequence[str]) -> Studies:

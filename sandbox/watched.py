@@ -16,8 +16,9 @@ from sandbox.core.error import ContractError, explain
 from sandbox.core.needs import Needs
 from sandbox.core.random import generators, untouched
 
-METHODS = ("init", "slots", "loss", "update", "readable", "place", "ask", "tell", "vary", "draw", "sample",
-           "objective", "human", "temper", "apply", "frozen", "buffers", "call", "decide", "read")  # fmt: skip
+METHODS = ("init", "draws", "drawn", "slots", "loss", "update", "readable", "place", "ask", "tell", "vary", "draw",
+           "sample", "objective", "human", "temper", "apply", "frozen", "buffers", "call", "decide",
+           "read")  # fmt: skip
 
 
 class Watched:

@@ -59,7 +59,14 @@ def test_questions_are_answered_without_torch(question, sandbox):
 def test_what_is_shown_is_what_a_run_would_have(sandbox):
     found = sandbox("preset=meta_sgd", "rule=learned_loss", "rule.hidden=7", "--cfg", "job")
     rule = yaml.safe_load(found.stdout)["rule"]
-    assert rule == {"_target_": "sandbox.rule.learned_loss.LearnedLoss", "lr": 0.01, "hidden": 7, "rng": 0}
+    assert rule == {
+        "_target_": "sandbox.rule.learned_loss.LearnedLoss",
+        "lr": 0.001,
+        "hidden": 7,
+        "activation": "relu",
+        "biases": False,
+        "rng": None,
+    }
     assert yaml.safe_load(found.stdout)["label"] == "${label:}"
 
 
@@ -123,7 +130,7 @@ MISTAKES = [
     (["rule=sdg"], ["no rule called 'sdg'", "Did you mean 'sgd'?"]),
     (["-m", "task=sinusoid,quadratik"], ["no task called 'quadratik'", "Did you mean 'quadratic'?"]),
     (["experiment=first_light/fixd"], ["no experiment called 'first_light/fixd'", "'first_light/fixed'?"]),
-    (["rule.lrr=3"], ["expected a field of SGD at rule; got 'lrr'.", "'lr'?", "Its fields: lr, per_parameter"]),
+    (["rule.lrr=3"], ["a field of SGD at rule; got 'lrr'.", "'lr'?", "Its fields: lr, lr_range, per_parameter"]),
     (["rule._target_=mine.Mine"], ["No package 'mine' is installed or lies here."]),
     (["rule._target_=subprocess.Popen", "rule.args=[touch,mark]"], ["'subprocess.Popen', which is Python's own"]),
     (["task=sinusoid", "rule=self_distillation"], ["rule=self_distillation and task=sinusoid", "These do:"]),

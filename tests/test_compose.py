@@ -57,7 +57,13 @@ def test_what_is_set_by_hand_reaches_whoever_is_chosen():
 
 def test_a_task_brings_its_model_without_another_s_settings():
     found = node("model", "task=sinusoid", "rule=sgd", "meta_learner=none", "model.activation=tanh")
-    assert found == {"_target_": "sandbox.model.mlp.MLP", "hidden": [40, 40], "activation": "tanh", "initial": "he"}
+    assert found == {
+        "_target_": "sandbox.model.mlp.MLP",
+        "hidden": [40, 40],
+        "activation": "tanh",
+        "initial": "he",
+        "last": "linear",
+    }
 
 
 # ---- a class of one's own -------------------------------------------------------------------------------------------
@@ -107,6 +113,28 @@ def test_an_unknown_key_is_told_with_the_near_miss(word, said):
         worded([word])
     assert said in str(told.value)
     assert "+" not in str(told.value)
+
+
+MERGE = "sandbox.meter.merge.Merge"
+
+
+def test_a_second_meter_of_a_class_is_made_by_words():
+    config = composed(
+        [f"+meter.phi._target_={MERGE}", "+meter.phi.name=phi", "+meter.phi.outer=[rule]", "meter.phi.every=7"]
+    )
+    assert config["meter"]["phi"] == {"_target_": MERGE, "name": "phi", "outer": ["rule"], "every": 7}
+
+
+def test_a_meter_that_an_experiment_makes_can_be_set(tmp_path):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text(
+        f"# @package _global_\nmeter: {{phi: {{_target_: {MERGE}, name: phi}}}}\n"
+    )
+    words = ["--config-dir", str(tmp_path), "experiment=mine"]
+    assert composed([*words, "meter.phi.every=7"])["meter"]["phi"]["every"] == 7
+    with pytest.raises(ConfigError, match=r"a meter at meter.phy.every; got 'phy'"):
+        composed([*words, "meter.phy.every=7"])
+    assert worded(["experiment=first_light/own,first_light/process", "meter.phy.every=7"])  # its jobs will say it
 
 
 # ---- folders --------------------------------------------------------------------------------------------------------

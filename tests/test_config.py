@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, is_dataclass
+from types import ModuleType
 from typing import Literal
 
 import pytest
+import yaml
 
-from sandbox.config import build
+from sandbox.config import build, read
 from sandbox.core.error import ConfigError
 from sandbox.core.score import Score
 from sandbox.gate.always import Always
 from sandbox.gate.paired_t import PairedT
 from sandbox.meta_learner.none import Nothing
 from sandbox.meta_learner.yoked import Yoked
+from sandbox.places import house, listed
 from sandbox.task.gymnasium import Gymnasium
+from sandbox.trust import target
 
 PAIRED_T = "sandbox.gate.paired_t.PairedT"
 
@@ -110,3 +115,28 @@ def test_a_member_that_extends_another_reads_its_fields_where_they_were_written(
     assert make(node | {"episodes": 2}, "task").options == {"sutton_barto_reward": True}
     with pytest.raises(ConfigError, match=r"int at task\.episodes; got 'two'"):
         make(node, "task")
+
+
+# ---- a member that is taken further in a file of one's own ----------------------------------------------------------
+
+
+GIVEN = {"inputs": 1, "outputs": 1, "of": Nothing()}  # by the task, and by whoever follows another run
+HOUSE = [entry for group in ("task", "rule", "meta_learner", "gate", "meter", "engine", "model")
+         for entry in listed(group, [house()]) if entry.target.startswith("sandbox")]  # fmt: skip
+
+
+@pytest.mark.parametrize("entry", HOUSE, ids=lambda entry: f"{entry.group}={entry.name}")
+def test_a_subclass_needs_none_of_the_names_that_its_base_is_annotated_with(entry, monkeypatch):
+    base = target(entry.target, entry.group)
+    page = ModuleType("anybodys_page")  # imports nothing but the base
+    monkeypatch.setitem(sys.modules, page.__name__, page)
+    source = "from __future__ import annotations\nclass Further(Base):\n    more: int = 1\n"
+    vars(page).update(Base=base, dataclass=dataclass)
+    exec(source if not is_dataclass(base) else source.replace("class", "@dataclass(frozen=True)\nclass"), vars(page))
+    said = yaml.safe_load(entry.path.read_text())
+    node = {key: value for key, value in said.items() if key not in ("_target_", "defaults")}
+    found = read({"_target_": "anybodys_page.Further", **node}, entry.group, trust=[page.__name__],
+                 given=GIVEN)  # fmt: skip
+    assert found.values.keys() >= node.keys()
+    as_base = read({"_target_": entry.target, **node}, entry.group, given=GIVEN)
+    assert {key: found.values[key] for key in node} == {key: as_base.values[key] for key in node}

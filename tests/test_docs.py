@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from sklearn import datasets
 
 from sandbox import experiment
+from sandbox.__main__ import COMMANDS
 from sandbox.compose import composed
 from sandbox.studies import unfold
 
@@ -74,6 +76,30 @@ def sweep(words: list[str]) -> list[list[str]]:
     if words[0] != "-m":
         return [words]
     return [[f"experiment={name}"] for name in words[1].removeprefix("experiment=").split(",")]
+
+
+COMMAND = re.compile(r"^(sandbox .*)$|`(sandbox [^`]*)`", re.MULTILINE)
+ELSEWHERE = ("mine", "flowers", "pace", "corridor", "doors", "<", "…", "--help", "--cfg")  # of a reader's own files
+
+
+def launched(page: Path) -> list[str]:
+    """The commands of a page that launch what the house has."""
+    found = dict.fromkeys(line or inline for line, inline in COMMAND.findall(page.read_text()))
+    return [command for command in found if "=" in command and command.split()[1] not in COMMANDS
+            and not any(word in command for word in ELSEWHERE)]  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda page: page.name)
+def test_the_commands_of_a_page_compose(page: Path) -> None:
+    for command in launched(page):
+        words, _ = unfold(shlex.split(command, comments=True)[1:])
+        several = [word for word in words if "," in word and not any(mark in word for mark in "[{")]
+        for values in product(*(word.partition("=")[2].split(",") for word in several)):
+            names = [word.partition("=")[0] for word in several]
+            here = {name: f"{name}={value}" for name, value in zip(names, values, strict=True)}
+            arm = [here.get(word.partition("=")[0], word) for word in words if word != "-m"]
+            assert composed(arm)["task"], command
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)

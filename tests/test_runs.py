@@ -93,7 +93,8 @@ def test_a_folder_gives_the_same_back(run):
 
 
 def test_an_object_is_configuration_and_replays(run):
-    assert run.config["rule"] == {"_target_": f"{__name__}.Mine", "lr": 0.1, "per_parameter": False, "by": 2.0}
+    assert run.config["rule"] == {"_target_": f"{__name__}.Mine", "lr": 0.1, "per_parameter": False, "lr_range": None,
+                                  "by": 2.0}  # fmt: skip
     assert replay(run.folder, trust=[HERE]) == len(run.lines)
     words = ["preset=[]", "task=quadratic", f"rule._target_={__name__}.Mine", "rule.lr=0.1", "seeds=2", "horizon=2",
              "meta_learner=meta_gradient", "meta_learner.edits=[rule/lr]", "meter=[drift]",
@@ -144,7 +145,12 @@ def node(**settings: Any) -> dict[str, Any]:
 def test_a_class_a_partial_and_a_name_stand_for_a_member():
     assert node(rule=SGD) == {"_target_": "sandbox.rule.sgd.SGD"}
     assert node(model=partial(Net, width=7)) == {"_target_": f"{__name__}.Net", "width": 7}
-    assert node(rule="sgd") == {"_target_": "sandbox.rule.sgd.SGD", "lr": 0.01, "per_parameter": False}
+    assert node(rule="sgd") == {
+        "_target_": "sandbox.rule.sgd.SGD",
+        "lr": 0.01,
+        "per_parameter": False,
+        "lr_range": None,
+    }
     assert set(node(meter=["gap", Drift(every=3)])) == {"gap", "drift"}
     assert node(meter=Drift(every=3))["drift"] == {"_target_": "sandbox.meter.drift.Drift", "every": 3}
 
@@ -166,7 +172,7 @@ def test_an_object_in_a_preset_s_place_takes_nothing_of_what_was_meant_for_anoth
     made = configured(["preset=meta_sgd"], {"rule": Mine()})
     assert made.config["rule"]["per_parameter"] is False
     assert HERE in made.config["trust"]
-    assert made.words == ("preset=meta_sgd", f"rule={__name__}.Mine(lr=0.01,per_parameter=False,by=2.0)")
+    assert made.words == ("preset=meta_sgd", f"rule={__name__}.Mine(lr=0.01,per_parameter=False,lr_range=None,by=2.0)")
 
 
 def local() -> Any:

@@ -17,7 +17,7 @@ from sandbox.studies import Studies, describe, studies, unfold
 
 CONF = Path(__file__).parents[1] / "conf"
 OURS = [path.stem for path in sorted((CONF / "study").glob("*.yaml"))]
-READINGS = {"mine/x": "mine/null", "mine/null": "", "rule/*": "", "own": ""}
+READINGS = {"mine/x": "mine/null", "mine/null": "", "rule/*": "", "own": "", "mine/after_5": ""}
 
 
 @pytest.fixture
@@ -87,6 +87,10 @@ def test_a_stranger_s_study_is_found(flag: list[str], mine: Path) -> None:
         ({"arms": ["slow", "fats"]}, "an arm of study/mine.yaml in experiment/mine/; got 'fats'. Did you mean 'fast'"),
         ({"arms": ["slow"], "order": ["mine/y"]}, "a reading of some meter in study/mine.yaml; got 'mine/y'. Did you"),
         (
+            {"arms": ["slow"], "order": ["mine/before_5"]},
+            "a reading of some meter in study/mine.yaml; got 'mine/before",
+        ),
+        (
             {"arms": ["slow"], "claims": [{"reading": "mine/null", "arm": "slow"}]},
             "with a null; got 'mine/null'",
         ),
@@ -101,7 +105,7 @@ def test_what_is_not_there_is_told_before_the_runs(study, said: str, mine: Path,
     with pytest.raises(ConfigError, match=said):
         describe(words, tmp_path / "bad.jsonl")
     assert not list(tmp_path.glob("bad*"))
-    write(mine, arms=["slow"], order=["rule/lr"], claims=[{"reading": "mine/x", "arm": "slow"}])
+    write(mine, arms=["slow"], order=["rule/lr", "mine/after_20"], claims=[{"reading": "mine/x", "arm": "slow"}])
     describe(words, tmp_path / "bad.jsonl")
 
 

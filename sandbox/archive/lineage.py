@@ -54,6 +54,11 @@ def read(folder: Path) -> list[Line]:
     return list(file.read(folder))
 
 
+def places(folder: Path) -> list[tuple[int, int]]:
+    """The (level, step) of every whole line: a long lineage of many edits is more than a memory holds at once."""
+    return [(line["level"], line["step"]) for line in file.read(folder)]
+
+
 def writer(folder: Path, *, packed: bool) -> Writer:
     """What goes on after the lines that are there: it must know what they said, so that it need not say it again."""
     reader = Reader()
@@ -69,9 +74,9 @@ def write_readings(folder: Path, readings: Iterable[Reading]) -> None:
 
 def cut(folder: Path, step: int) -> None:
     """Drop what was written after the top level's record `step`, and a torn last line."""
-    lines = read(folder)
-    top = max((line["level"] for line in lines), default=1)
-    keep = next((i for i, line in enumerate(lines) if line["level"] == top and line["step"] == step), None)
+    lines = places(folder)
+    top = max((level for level, _ in lines), default=1)
+    keep = next((i for i, place in enumerate(lines) if place == (top, step)), None)
     if keep is None:
         raise LineageError(explain(expected=f"a line for step {step} in {folder / LINEAGE}", got="none",
                                    do="Its checkpoint is ahead; move the folder away to start anew."))  # fmt: skip

@@ -75,6 +75,19 @@ class Static(Protocol):
 
 
 @runtime_checkable
+class Drawn(Protocol):
+    """A rule whose phi may be drawn at birth, another one in each seed; `init` is what it is without a draw."""
+
+    def draws(self, params: Params) -> int:
+        """How many uniforms a draw takes for weights of this shape; 0: phi begins as `init` says."""
+        ...
+
+    def drawn(self, params: Params, noise: Tensor) -> Params:
+        """phi from float64 uniforms [draws] in [0, 1): the leaves that `init` has, in their shapes and dtypes."""
+        ...
+
+
+@runtime_checkable
 class Bounded(Protocol):
     """A rule that squashes numbers of phi into a range."""
 

@@ -35,6 +35,18 @@ class Probe(Protocol):
         persist, else a fresh one on the fixed held-out probe tasks. Lived once a probe and world."""
         ...
 
+    @property
+    def fresh(self) -> bool:
+        """Whether some level's lives are episodic, so that a life can be begun on tasks that nobody has seen."""
+        ...
+
+    def after(self, world: World, steps: Sequence[int], stream: str) -> Mapping[int, State]:
+        """{inner steps: the state of a life in `world` after them}, read from then on at t = 0, on a `stream` of its
+        own: of a fresh life on held-out tasks, where `fresh`, in which the levels below the episodic one edit as they
+        do in the run; else of the live one, which goes on with its rule as it stands. `world` is the run's, or has
+        another task of the same kind or other `tasks`; where lives persist only the run's own will do."""
+        ...
+
     def reflect(self, state: State, reached: Sequence[str]) -> State:
         """F: one reflective step from `state` on a stream of its own, on the tape where a leaf of `state` is, its edit
         taken unjudged. An edit that shows on none of the `reached` paths is left out: the map between them is the same

@@ -143,6 +143,20 @@ class TorchAdam(higher.optim.DifferentiableOptimizer):
             group["params"][number] = weight - group["lr"] * step
 
 
+class TorchASGD(higher.optim.DifferentiableOptimizer):
+    """ASGD as torch.optim has it (Polyak & Juditsky 1992), whose rate decays with the steps taken; `higher` takes the
+    decay off the tape. The average of the weights is left out, for nothing reads it."""
+
+    def _update(self, grouped_grads: Sequence[Sequence[Tensor]], **kwargs: Any) -> None:
+        (group,), (grads,) = self.param_groups, grouped_grads
+        for number, grad in enumerate(grads):
+            memory, weight = self.state[0][number], group["params"][number]
+            age, lr, fading = memory.get("age", 0), group["lr"], group["lambd"]
+            rate = lr / (1 + fading * lr * age) ** group["alpha"]
+            memory["age"] = age + 1
+            group["params"][number] = weight * (1 - fading * rate) - rate * grad
+
+
 class RuleOptimizer(Optimizer):
     """Stands for a rule of ours in the eyes of `higher`; rule, phi and slots come as overrides."""
 
@@ -161,6 +175,7 @@ class DifferentiableRule(higher.optim.DifferentiableOptimizer):
 
 SUPPORTED: tuple[type[Optimizer], ...] = tuple(higher.optim._opt_mapping)  # pyright: ignore[reportAssignmentType]
 higher.register_optim(torch.optim.Adam, TorchAdam)  # pyright: ignore[reportArgumentType]
+higher.register_optim(torch.optim.ASGD, TorchASGD)  # pyright: ignore[reportArgumentType]
 higher.register_optim(RuleOptimizer, DifferentiableRule)  # pyright: ignore[reportArgumentType]
 
 
@@ -172,9 +187,9 @@ def _optimizer(rule: Rule, names: Sequence[str], weights: Sequence[Tensor], phi:
         return RuleOptimizer(weights, {}), {name: [value] for name, value in given.items()}
     optimizer = rule.torch_optimizer(weights)
     more = [name for name in ("weight_decay", "amsgrad", "maximize") if optimizer.defaults.get(name)]
-    if type(optimizer) is torch.optim.Adam and more:
-        raise ConfigError(explain(expected="Adam by its learning rate, betas and eps", got=f"{', '.join(more)}",
-                                  do="Leave it at torch's default."))  # fmt: skip
+    if type(optimizer) in (torch.optim.Adam, torch.optim.ASGD) and more:
+        raise ConfigError(explain(expected=f"{type(optimizer).__name__} without weight decay and variants",
+                                  got=", ".join(more), do="Leave it at torch's default."))  # fmt: skip
     known = {each.__name__: each for each in SUPPORTED}
     if type(optimizer) not in known.values():
         raise ConfigError(explain(expected="an optimizer that `higher` can differentiate", got=type(optimizer).__name__,

@@ -70,7 +70,7 @@ def reborn(loop: LoopView, n: int, state: State) -> State:
     world, state = loop.world, loop.engine.born(loop.world, state)
     lanes = [name for name in state.rule if covers(world.per_lane, f"rule/{name}")]
     if lanes:
-        fresh = phi_of(world, state.init, state.seeds)
+        fresh = phi_of(world, state.init, state.seed.tolist())
         state = replace(state, rule=state.rule | {name: fresh[name] for name in lanes})
     return memories(loop, state, n)
 

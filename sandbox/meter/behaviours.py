@@ -46,7 +46,7 @@ def _distances(probe: Probe, count: int) -> dict[str, Tensor]:
     weights = sum(leaf.numel() for leaf in lived.params.values())
     agents = _side_by_side(_agents(probe, born, lived, count), max(1, min(SIDE_BY_SIDE, NUMBERS // weights)))
     scores = [_verdicts(probe, lived, each) for each in agents]
-    said = {name: torch.cat([score[name] for score in scores]).T.numpy() for name in scores[0]}
+    said = {name: torch.cat([score[name] for score in scores]).T.cpu().numpy() for name in scores[0]}
     fine = np.all([np.isfinite(rows).all(axis=1) for rows in said.values()], axis=0)
 
     def between(a: str, b: str) -> Tensor:
@@ -101,7 +101,7 @@ def _agents(probe: Probe, born: State, lived: State, count: int) -> Iterator[Par
     now = {name: leaf.detach() for name, leaf in lived.params.items()}
     for n in range(quarter):
         fresh = world.model.init(n)
-        yield {name: fresh[name].detach().expand_as(leaf).clone() for name, leaf in now.items()}
+        yield {name: fresh[name].detach().to(leaf).expand_as(leaf).clone() for name, leaf in now.items()}
     for share in torch.linspace(0, 1, quarter).tolist():
         yield {name: torch.lerp(born.params[name].detach(), leaf, share) for name, leaf in now.items()}
     for n in range(quarter):
@@ -121,7 +121,7 @@ def _agents(probe: Probe, born: State, lived: State, count: int) -> Iterator[Par
 def _noisy(leaf: Tensor, radius: float, seeds: Tensor, name: str) -> Tensor:
     size = leaf.flatten(1).square().mean(dim=1).sqrt().reshape(-1, *[1] * (leaf.dim() - 1))
     shape = (leaf.shape[0] // len(seeds), *leaf.shape[1:])
-    noise = normal(uniforms(seeds, f"behaviours/{name}", 0, shape)).flatten(0, 1).to(leaf.dtype)
+    noise = normal(uniforms(seeds, f"behaviours/{name}", 0, shape)).flatten(0, 1).to(leaf)
     return leaf + radius * size * noise
 
 

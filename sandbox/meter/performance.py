@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
-from sandbox.core.error import UndefinedError
-from sandbox.core.protocols import KnowsHuman, Split, Tempered, World
-from sandbox.core.state import State
-from sandbox.core.tree import by_seed
 from sandbox.core.watch import Probe, Reading
+from sandbox.meter.objectives import objectives
 
 
 @dataclass(frozen=True)
@@ -46,26 +41,6 @@ class Performance:
             world = replace(world, tasks=self.tasks)
         readings: dict[str, Tensor] = {}
         for suffix, state in zip(("_before", ""), probe.adapted(world), strict=True):
-            readings |= {
-                f"performance/{name}{suffix}": value for name, value in _objectives(probe, world, state).items()
-            }
+            found = objectives(probe.engine, world, state, "probe")
+            readings |= {f"performance/{name}{suffix}": value.mean(dim=1) for name, value in found.items()}
         return readings
-
-
-def _objectives(probe: Probe, world: World, state: State) -> dict[str, Tensor]:
-    engine, task = probe.engine, world.task
-    human = task if isinstance(task, KnowsHuman) else None
-    split: Split = human.deployment if human else "test" if "test" in task.noise else "practice"
-
-    def mean(scores: Tensor) -> Tensor:
-        return by_seed(scores.double().mean(dim=1), world.tasks).mean(dim=1)
-
-    with torch.no_grad():
-        found = {"process": mean(engine.scores(world, state, split, "probe"))}
-        with suppress(UndefinedError):  # examples that are normalised by each other have no loss alone
-            found["own"] = mean(engine.own_losses(world, state, "train", "probe"))
-        if isinstance(task, Tempered) and {"practice", "gate"} <= set(task.noise):
-            found["calibrated"] = mean(engine.scores(world, state, split, "probe", "calibrated"))
-        if human:
-            found["human"] = mean(engine.scores(world, state, split, "probe", "human"))
-    return found

@@ -26,7 +26,8 @@ NAMED = ("init", *INNER, *OUTER)  # slots that a step changes or lives by; tasks
 @dataclass(frozen=True)
 class Reflection:
     """F at the state of a probe. `leaves` are the outer ones, then the inner ones, each [S, ...]; `outer` counts the
-    coordinates of the first side."""
+    coordinates of the first side. The step runs on the state's device; flat states and probes are on the CPU, where the
+    instruments are."""
 
     probe: Probe
     state: State
@@ -44,14 +45,14 @@ class Reflection:
     @property
     def flat(self) -> Tensor:
         """[S, n]."""
-        return _flat(self.leaves)
+        return _flat(self.leaves).cpu()
 
     def step(self, flat: Tensor) -> Tensor:
         """[..., S, n]: F, off the tape; states in a batch are lived side by side."""
         times = flat.shape[:-2].numel()
         pieces = zip(flat.flatten(0, -2).split(self.sizes, dim=1), self.leaves.items(), strict=True)
-        given = {path: piece.reshape(-1, *leaf.shape[1:]).to(leaf.dtype) for piece, (path, leaf) in pieces}
-        return _flat(self._after(_repeated(self.state, times), given)).detach().reshape(flat.shape)
+        given = {path: piece.reshape(-1, *leaf.shape[1:]).to(leaf) for piece, (path, leaf) in pieces}
+        return _flat(self._after(_repeated(self.state, times), given)).detach().cpu().reshape(flat.shape)
 
     def after(self, given: Mapping[str, Tensor]) -> Tensor:
         """[S, n]: F with these leaves in place of its own, on the tape."""
@@ -61,14 +62,14 @@ class Reflection:
         """[P, S, n]: uᵀJ of probes u [P, S, n], through the one taped step that all meters share."""
         taken = taped(self.probe)
         inputs, outputs = [taken.given[path] for path in self.leaves], [taken.after[path] for path in self.leaves]
-        rows = [piece.reshape(len(probes), *leaf.shape).to(leaf.dtype)
+        rows = [piece.reshape(len(probes), *leaf.shape).to(leaf)
                 for piece, leaf in zip(probes.split(self.sizes, dim=2), outputs, strict=True)]  # fmt: skip
         live = [i for i, leaf in enumerate(outputs) if leaf.requires_grad]
         found = torch.autograd.grad([outputs[i] for i in live], inputs, [rows[i] for i in live],
                                     retain_graph=True, is_grads_batched=True, allow_unused=True)  # fmt: skip
-        whole = [torch.zeros(len(probes), *leaf.shape, dtype=leaf.dtype) if grad is None else grad
+        whole = [leaf.new_zeros(len(probes), *leaf.shape) if grad is None else grad
                  for grad, leaf in zip(found, inputs, strict=True)]  # fmt: skip
-        return torch.cat([piece.reshape(len(probes), self.state.seeds, -1) for piece in whole], dim=2)
+        return torch.cat([piece.reshape(len(probes), self.state.seeds, -1) for piece in whole], dim=2).cpu()
 
     def _after(self, state: State, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
         after = self.probe.reflect(put(state, given), tuple(self.leaves))
@@ -125,7 +126,7 @@ def crowded(probe: Probe) -> Tensor | None:
     if not isinstance(rule, Bounded) or not phi:
         return None
     places = torch.func.vmap(rule.place)({name: leaf.detach() for name, leaf in phi.items()})
-    rows = torch.cat([place.reshape(probe.state.seeds, -1) for place in places.values()], dim=1)
+    rows = torch.cat([place.reshape(probe.state.seeds, -1).cpu() for place in places.values()], dim=1)
     return torch.from_numpy(near_bound(rows, 0, 1))
 
 

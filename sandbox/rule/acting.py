@@ -1,4 +1,4 @@
-"""What rules that learn from acting share: batches of episodes, discounting, numbers kept in a range, Adam."""
+"""What rules that learn from acting share: batches of episodes, discounting, numbers kept in a range, the step."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from torch import Tensor
 from sandbox.core.error import ConfigError, explain
 from sandbox.core.policy import entropy, log_p
 from sandbox.core.protocols import Batch, Params
+from sandbox.rule import adaptive
 
 FIELDS = ("action", "reward", "alive", "terminal", "policy")
 NEVER = 1000.0  # sigmoid(±1000) is exactly 0 or 1 in float32 and float64
 SLOWEST = 1e-5  # the lowest learning rate; the highest is 1
-BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
+FIRST, SECOND, EPSILON = adaptive.constant(0.9), adaptive.constant(0.999), 1e-8
 
 
 @dataclass(frozen=True)
@@ -103,26 +104,6 @@ def _logit(s: float) -> float:
 # ---- the step -------------------------------------------------------------------------------------------------------
 
 
-def moments(params: Params) -> Params:
-    """The memory of Adam at birth."""
-    age = torch.zeros_like(next(iter(params.values())).reshape(-1)[0])
-    return {"age": age, **{f"{kind}.{name}": torch.zeros_like(leaf) for name, leaf in params.items() for kind in "mv"}}
-
-
 def adam(lr: Tensor, params: Params, grads: Params, slots: Params) -> tuple[Params, Params]:
-    """Weights and moments after a step of Adam (Kingma & Ba 2015, algorithm 1)."""
-    moved, age = dict[str, Tensor](), slots["age"] + 1
-    after: Params = {"age": age}
-    for name, weight in params.items():
-        m = BETA_1 * slots[f"m.{name}"] + (1 - BETA_1) * grads[name]
-        v = BETA_2 * slots[f"v.{name}"] + (1 - BETA_2) * grads[name].square()
-        step = (m / (1 - BETA_1**age)) / (_root(v / (1 - BETA_2**age)) + EPSILON)
-        moved[name] = weight - lr * step
-        after |= {f"m.{name}": m, f"v.{name}": v}
-    return moved, after
-
-
-def _root(x: Tensor) -> Tensor:
-    """√x with derivative 0 at 0, where autograd's is infinite."""
-    positive = x > 0
-    return torch.where(positive, torch.where(positive, x, 1).sqrt(), 0)
+    """Weights and moments after a step of Adam as it is usually set (Kingma & Ba 2015, algorithm 1)."""
+    return adaptive.adam(lr, FIRST, SECOND, EPSILON, params, grads, slots)

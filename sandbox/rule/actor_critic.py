@@ -9,6 +9,7 @@ from torch import Tensor
 from sandbox.core.error import ConfigError, explain
 from sandbox.core.protocols import Batch, Params, Reach
 from sandbox.rule import acting
+from sandbox.rule.adaptive import moments
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class ActorCritic:
         return acting.place(phi)
 
     def slots(self, params: Params) -> Params:
-        return {**acting.moments(params), **{f"critic.{name}": weight.clone() for name, weight in params.items()}}
+        return {**moments(params), **{f"critic.{name}": weight.clone() for name, weight in params.items()}}
 
     def loss(self, phi: Params, params: Params, slots: Params, batch: Batch, reach: Reach) -> Tensor:
         at, now = self.readable(phi), acting.said(reach.predict(params, batch["x"]), batch)

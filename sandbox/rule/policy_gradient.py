@@ -8,6 +8,7 @@ from torch import Tensor
 
 from sandbox.core.protocols import Batch, Params, Reach
 from sandbox.rule import acting
+from sandbox.rule.adaptive import moments
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class PolicyGradient:
         return acting.place(phi)
 
     def slots(self, params: Params) -> Params:
-        return acting.moments(params)
+        return moments(params)
 
     def loss(self, phi: Params, params: Params, slots: Params, batch: Batch, reach: Reach) -> Tensor:
         at, now = self.readable(phi), acting.said(reach.predict(params, batch["x"]), batch)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import pi
+from math import isfinite, pi
 from typing import Literal
 
 import torch
@@ -13,28 +13,43 @@ from torch import Tensor
 from sandbox.core.error import ConfigError, explain
 from sandbox.core.protocols import Act, Batch, Params, Split
 
-TEST = 100  # points of the test split
+Range = tuple[float, float]  # the lowest and the highest, or one value twice
 
 
 @dataclass(frozen=True)
 class Sinusoid:
-    """y = amplitude · sin(x - phase), with amplitude in [.1, 5], phase in [0, π] and x in [-5, 5], all uniform.
+    """y = amplitude · sin(frequency · x - phase). Each of the four is uniform in its range: the first three are drawn
+    for a task, x for a point; a range of one value twice fixes it. The phase is in radians.
 
-    Every split but `test` has `shots` points, drawn afresh each time. There is no other family: held-out tasks are new
-    draws of this one. P is the squared error.
+    A task is `shots`-shot: its training points are drawn with it and stay the same through the whole life, however many
+    inner steps that has. The points that it is scored on are drawn afresh each time that a split is read, for they
+    estimate the error on the whole wave and nobody trains on them: as many as the shots for `practice` and `gate`, and
+    `test` of them for the test split. There is no other family: held-out tasks are new draws of this one. P is the
+    squared error. Meta-SGD (Li et al. 2017, section 4.1) has frequency [.8, 1.2].
     """
 
     shots: int = 10
+    amplitude: Range = (0.1, 5.0)
+    phase: Range = (0.0, pi)
+    frequency: Range = (1.0, 1.0)
+    x: Range = (-5.0, 5.0)
+    test: int = 100
     dtype: Literal["float32", "float64"] = "float32"
 
     def __post_init__(self) -> None:
-        if self.shots < 1:
-            raise ConfigError(explain(expected="task.shots of 1 or more", got=f"{self.shots}",
-                                      do="A batch needs a point."))  # fmt: skip
+        if min(self.shots, self.test) < 1:
+            raise ConfigError(explain(expected="task.shots and task.test of 1 or more",
+                                      got=f"{self.shots} and {self.test}", do="A batch needs a point."))  # fmt: skip
+        for name in ("amplitude", "phase", "frequency", "x"):
+            low, high = getattr(self, name)
+            if not (isfinite(low) and isfinite(high) and low <= high):
+                raise ConfigError(explain(expected=f"task.{name} as [lowest, highest], both finite",
+                                          got=f"[{low}, {high}]",
+                                          do="Name one value twice to fix it, as in [1, 1]."))  # fmt: skip
 
     @property
     def noise(self) -> Mapping[str, int]:
-        return {"draw": 2, "train": self.shots, "practice": self.shots, "gate": self.shots, "test": TEST}
+        return {"draw": 3 + self.shots, "train": 0, "practice": self.shots, "gate": self.shots, "test": self.test}
 
     @property
     def inputs(self) -> int:
@@ -45,15 +60,23 @@ class Sinusoid:
         return 1
 
     def draw(self, noise: Tensor, *, held_out: bool) -> Params:
-        """{"amplitude": scalar, "phase": scalar in radians}."""
-        return {"amplitude": 0.1 + 4.9 * noise[0], "phase": pi * noise[1]}
+        """{"amplitude": scalar, "phase": scalar in radians, "frequency": scalar, "train": [shots] the training x}."""
+        wave = {"amplitude": self.amplitude, "phase": self.phase, "frequency": self.frequency}
+        numbers = {name: _within(bounds, noise[place]) for place, (name, bounds) in enumerate(wave.items())}
+        return {**numbers, "train": _within(self.x, noise[3:])}
 
     def sample(self, task: Params, act: Act, noise: Tensor, split: Split) -> Batch:
         """{"x": [n, 1], "y": [n, 1]}."""
-        x = 10 * noise[:, None] - 5
-        y = task["amplitude"] * torch.sin(x - task["phase"])
+        x = (task["train"] if split == "train" else _within(self.x, noise))[:, None]
+        y = task["amplitude"] * torch.sin(task["frequency"] * x - task["phase"])
         dtype = getattr(torch, self.dtype)
         return {"x": x.to(dtype), "y": y.to(dtype)}
 
     def objective(self, task: Params, prediction: Tensor, batch: Batch) -> Tensor:
         return (prediction - batch["y"]).square().sum(dim=-1)
+
+
+def _within(bounds: Range, u: Tensor) -> Tensor:
+    """Uniforms in [0, 1) stretched over a range."""
+    low, high = bounds
+    return low + (high - low) * u

@@ -70,7 +70,7 @@ def beyond_its_noise(self, task, params, noise, split):
 
 
 def doubles(self, task, params, noise, split):
-    return {"x": noise[:, None], "y": noise[:, None]}
+    return {"x": task["train"][:, None], "y": task["train"][:, None]}
 
 
 def column(self, task, prediction, batch):
@@ -95,7 +95,7 @@ def from_python(self, task, params, noise, split):
     ({"objective": column}, "Sinusoid.objective: one number an example, shape [10]; got torch.float32 [10, 1]"),
     ({"sample": no_x}, "at least `x` [n, …]; got ['inputs', 'y']"),
     ({"sample": no_dict}, "at least `x` [n, …]; got Tensor"),
-    ({"sample": beyond_its_noise}, "from noise [10] (`noise` of the task says how many); got IndexError"),
+    ({"sample": beyond_its_noise}, "from noise [0] (`noise` of the task says how many); got IndexError"),
     ({"sample": doubles}, "inputs `x` of the weights' torch.float32; got torch.float64 [10, 1]"),
     ({"sample": from_torch}, "All randomness is drawn beforehand"),
     ({"sample": from_numpy}, "got a draw from a global generator"),

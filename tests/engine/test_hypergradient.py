@@ -20,12 +20,13 @@ Point = dict[str, Tensor]
 
 def point(engine: Engine, world: World, state: State) -> Point:
     """Where derivatives are taken: the leaves of init and phi, and a displacement of each slot from where it is born
-    (at birth itself some derivatives vanish), upwards, for a mean square is never below 0."""
+    (at birth itself some derivatives vanish), upwards, for a mean square is never below 0, and so far that its root
+    is smooth over the spacing of differences."""
     at = leaves(state, "init") | leaves(state, "rule")
     generator = torch.Generator().manual_seed(0)
     for path, leaf in leaves(engine.born(world, state), "slots").items():
         if leaf.is_floating_point():
-            at[path] = 0.1 * torch.rand(leaf.shape, generator=generator, dtype=leaf.dtype)
+            at[path] = 0.1 + 0.1 * torch.rand(leaf.shape, generator=generator, dtype=leaf.dtype)
     return at
 
 

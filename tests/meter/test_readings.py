@@ -91,6 +91,8 @@ def test_every_number_lies_in_the_range_that_it_is_said_to_have(member: str) -> 
 
 def test_the_headlines_are_the_objectives_and_each_merge_with_its_null() -> None:
     found = {reading.name: reading for meter in METERS.values() for reading in meter.readings if reading.headline}
-    assert list(found) == ["merge/m", "merge/null", *HEADLINES, "teacher/m", "teacher/null"]
+    each = [f"evaluation/{name}_{steps}" for name in ("process", "human") for steps in (0, 1, 5, 10)]
+    evaluated = [*each, "evaluation/diverged_10"]
+    assert list(found) == [*evaluated, "merge/m", "merge/null", *HEADLINES, "teacher/m", "teacher/null"]
     assert found["merge/m"].null == "merge/null"
     assert all(not reading.null or reading.null in found for reading in found.values())

@@ -52,3 +52,18 @@ def test_an_example_of_any_shape_is_read_as_one_row() -> None:
     flat.load_state_dict(image.state_dict())
     x = torch.randn(6, 3, 4, 5)
     assert torch.equal(image(x), flat(x.flatten(1)))
+
+
+def test_weights_may_start_as_torch_has_them() -> None:
+    torch.manual_seed(0)
+    network = MLP(3, 2, hidden=(5,), initial="torch")
+    torch.manual_seed(0)
+    theirs = [parameter for size in ((3, 5), (5, 2)) for parameter in torch.nn.Linear(*size).parameters()]
+    assert all(torch.equal(one, two) for one, two in zip(network.parameters(), theirs, strict=True))
+
+
+def test_outputs_may_go_through_a_tanh() -> None:
+    open_ended, bounded = MLP(3, 2), MLP(3, 2, last="tanh")
+    bounded.load_state_dict(open_ended.state_dict())
+    x = torch.randn(4, 3)
+    assert torch.equal(bounded(x), open_ended(x).tanh())

@@ -15,6 +15,9 @@ from sandbox.rule.learned_loss import LearnedLoss
 LIFE = Reach(lambda params, x: x @ params["w"], lambda prediction, batch: (prediction - batch["y"]).square().sum(-1))
 
 
+TANH = LearnedLoss(hidden=1, activation="tanh", biases=True)
+
+
 def double(values: object) -> Tensor:
     return torch.tensor(values, dtype=torch.float64)
 
@@ -32,14 +35,14 @@ def by_hand(prediction: float, target: float) -> float:
 
 
 def test_the_loss_by_hand() -> None:
-    loss = LearnedLoss(hidden=1).loss(TINY, {"w": double([[3.0]])}, {}, BATCH, LIFE)
+    loss = TANH.loss(TINY, {"w": double([[3.0]])}, {}, BATCH, LIFE)
     assert float(loss) == pytest.approx((by_hand(3, 1) + by_hand(-6, 0.5)) / 2)
 
 
 def test_classes_count_as_one_hot_targets() -> None:
     params = {"w": double([[3.0, -1.0]])}
     batch = {"x": double([[1.0]]), "y": torch.tensor([1])}
-    loss = LearnedLoss(hidden=1).loss(TINY, params, {}, batch, LIFE)
+    loss = TANH.loss(TINY, params, {}, batch, LIFE)
     assert float(loss) == pytest.approx((by_hand(3, 0) + by_hand(-1, 1)) / 2)
 
 
@@ -49,14 +52,41 @@ def test_a_step_is_plain_descent() -> None:
     assert slots == {}
 
 
-def test_the_process_can_reach_every_weight_of_the_loss_through_one_step() -> None:
-    rule, params = LearnedLoss(), {"w": double([[0.3]]).requires_grad_()}
+def test_without_biases_and_with_relu_by_hand() -> None:
+    phi = {name: weight for name, weight in TINY.items() if "bias" not in name}
+    params = {"w": double([[3.0]])}
+    hidden = [2 * max(0, 3 - 0.5), 2 * max(0, -6 - 0.25)]
+    expected = sum(log(1 + exp(-one)) for one in hidden) / 2
+    assert float(LearnedLoss(hidden=1).loss(phi, params, {}, BATCH, LIFE)) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("rule", [LearnedLoss(), LearnedLoss(activation="tanh", biases=True)])
+def test_the_process_can_reach_every_weight_of_the_loss_through_one_step(rule: LearnedLoss) -> None:
+    params = {"w": double([[0.3]]).requires_grad_()}
     phi = {name: weight.requires_grad_() for name, weight in rule.init(params).items()}
     (grad,) = torch.autograd.grad(rule.loss(phi, params, {}, BATCH, LIFE), params["w"], create_graph=True)
     moved, _ = rule.update(phi, params, {"w": grad}, {})
     process = LIFE.objective(LIFE.predict(moved, BATCH["x"]), BATCH).mean()
     found = torch.autograd.grad(process, [phi[name] for name in phi if name != "2.bias"])
     assert all(float(grad.abs().sum()) > 0 for grad in found)
+
+
+def test_a_greater_error_never_pulls_less_where_nothing_saturates() -> None:
+    """Of relu without biases M is the softplus of what grows in proportion; of tanh its slope dies."""
+    params = {"w": double([[1.0]])}
+
+    def pull(rule: LearnedLoss, scale: float) -> float:
+        at = double([[scale]]).requires_grad_()
+        batch = {"x": double([[1.0]]), "y": double([[-scale]])}
+        loss = rule.loss(rule.init(params), {"w": at}, {}, batch, LIFE)
+        return abs(float(torch.autograd.grad(loss, at)[0]))
+
+    for rng in range(5):
+        pulls = [pull(LearnedLoss(rng=rng), scale) for scale in (0.1, 1.0, 10.0, 100.0)]
+        outwards = pulls == sorted(pulls) or pulls == sorted(pulls, reverse=True)  # of a softplus, by its sign
+        assert outwards
+    tanh = LearnedLoss(activation="tanh", rng=0)
+    assert pull(tanh, 1e5) < 1e-6 * pull(tanh, 1.0)
 
 
 def test_phi_is_of_its_seed_and_leaves_the_global_generator_alone() -> None:
@@ -66,14 +96,25 @@ def test_phi_is_of_its_seed_and_leaves_the_global_generator_alone() -> None:
     assert torch.equal(first["1.weight"], again["1.weight"])
     assert not torch.equal(first["1.weight"], other["1.weight"])
     assert {name: tuple(value.shape) for name, value in first.items()} == {
-        "0.weight": (2, 40), "0.bias": (40,),
-        "1.weight": (40, 40), "1.bias": (40,),
-        "2.weight": (40, 1), "2.bias": (1,),
+        "0.weight": (2, 50), "1.weight": (50, 50), "2.weight": (50, 1)
     }  # fmt: skip
     assert all(value.dtype == torch.float32 for value in first.values())
-    assert float(first["1.weight"].std()) == pytest.approx(40**-0.5, rel=0.1)
+    assert float(first["1.weight"].abs().max()) == pytest.approx((6 / 100) ** 0.5, rel=0.01)
+    assert float(first["1.weight"].std()) == pytest.approx((2 / 100) ** 0.5, rel=0.05)
     norm = sum(float(value.square().sum()) for value in first.values()) ** 0.5
     assert float(LearnedLoss().readable(first)["norm"]) == pytest.approx(norm)
+    with_biases = LearnedLoss(biases=True).init(params)
+    assert with_biases.keys() - first.keys() == {"0.bias", "1.bias", "2.bias"}
+
+
+def test_each_seed_has_a_loss_of_its_own_unless_it_is_named() -> None:
+    params = {"w": torch.zeros(1, 1)}
+    assert LearnedLoss(rng=3).draws(params) == 0
+    size = LearnedLoss().draws(params)
+    assert size == 2 * 50 + 50 * 50 + 50
+    noise = torch.rand(size, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    drawn = LearnedLoss().drawn(params, noise)
+    assert torch.equal(drawn["2.weight"][:, 0], ((6 / 51) ** 0.5 * (2 * noise[-50:] - 1)).float())
 
 
 def test_many_lives_at_once_are_the_lives_one_by_one() -> None:
@@ -90,7 +131,7 @@ def test_a_task_without_targets_is_refused() -> None:
 
 
 def test_a_token_of_a_sequence_counts_as_an_example() -> None:
-    params, rule = {"w": double([[3.0, -1.0]])}, LearnedLoss(hidden=1)
+    params, rule = {"w": double([[3.0, -1.0]])}, TANH
     x, y = double([[1.0], [2.0], [-1.0], [0.5]]), torch.tensor([1, 0, 0, 1])
     flat = rule.loss(TINY, params, {}, {"x": x, "y": y}, LIFE)
     sequences = rule.loss(TINY, params, {}, {"x": x.reshape(2, 2, 1), "y": y.reshape(2, 2)}, LIFE)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 
-from sandbox.core.protocols import Reach
+from sandbox.core.birth import newborn
+from sandbox.core.error import ConfigError
+from sandbox.core.protocols import Drawn, Reach, World
+from sandbox.model.mlp import MLP
+from sandbox.model.module import Module
 from sandbox.rule.sgd import SGD
+from sandbox.task.sinusoid import Sinusoid
 
 LIFE = Reach(lambda params, x: x * params["w"], lambda prediction, batch: (prediction - batch["y"]).square())
 
@@ -76,3 +82,47 @@ def test_many_lives_at_once_are_the_lives_one_by_one() -> None:
     for n, life in enumerate(lives):
         alone, _ = SGD().update({"lr": phi["lr"][n]}, life, life, {})
         assert all(torch.equal(together[name][n], alone[name]) for name in alone)
+
+
+# ---- rates that begin at random -------------------------------------------------------------------------------------
+
+
+def test_a_draw_by_hand_stretches_over_the_range() -> None:
+    rule = SGD(per_parameter=True, lr_range=(0.1, 0.3))
+    params = {"w": torch.zeros(1, 2), "b": torch.zeros(1)}
+    assert isinstance(rule, Drawn)
+    assert rule.draws(params) == 3
+    phi = rule.drawn(params, torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64))
+    assert phi["lr.w"].dtype == torch.float32
+    assert torch.cat([phi["lr.w"].flatten(), phi["lr.b"]]).tolist() == pytest.approx([0.1, 0.2, 0.3])
+    assert SGD(per_parameter=True).draws(params) == 0
+
+
+@pytest.mark.parametrize("per_parameter", [False, True])
+def test_each_seed_draws_its_own_rates_whoever_stands_beside_it(per_parameter: bool) -> None:
+    rule = SGD(per_parameter=per_parameter, lr_range=(0.005, 0.1))
+    world = World(Sinusoid(), Module(lambda: MLP(1, 1, (40, 40))), rule, tasks=2)
+    three, alone = newborn(world, [3, 4, 5]).rule, newborn(world, [4]).rule
+    for name, rates in three.items():
+        assert torch.equal(rates[1], alone[name][0])
+        assert not torch.equal(rates[0], rates[1])
+        assert 0.005 <= float(rates.min()) <= float(rates.max()) < 0.1
+    if per_parameter:
+        rates = torch.cat([leaf.flatten() for leaf in three.values()]).double()
+        assert float(rates.mean()) == pytest.approx(0.0525, abs=4 * 0.095 / (12 * len(rates)) ** 0.5)
+
+
+def test_lives_that_own_their_rule_are_reborn_with_the_same_draw() -> None:
+    rule = SGD(lr_range=(0.005, 0.1))
+    per_lane = frozenset({"params", "slots", "task", "rule"})
+    world = World(Sinusoid(), Module(lambda: MLP(1, 1, (4,))), rule, tasks=2, per_lane=per_lane)
+    lanes = newborn(world, [3, 4]).rule["lr"]
+    assert (
+        lanes.tolist() == newborn(replace(world, per_lane=frozenset()), [3, 4]).rule["lr"].repeat_interleave(2).tolist()
+    )
+
+
+@pytest.mark.parametrize("lr_range", [(0.1, 0.005), (0.1, float("inf"))])
+def test_a_range_upside_down_or_without_end_is_refused(lr_range: tuple[float, float]) -> None:
+    with pytest.raises(ConfigError, match=r"rule\.lr_range"):
+        SGD(lr_range=lr_range)
