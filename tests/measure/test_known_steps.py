@@ -11,7 +11,7 @@ from scripts.known_table import BEGIN, END, PAGE, STEPS
 TWICE = ("torch.optim", "BatchNorm", "moving-mean")  # in float32 too
 ALIKE = ("torch.optim AdamW", "torch.optim RMSprop")
 COSTLY = [known for known in STEPS
-          if known.name.startswith(ALIKE) or known.name.startswith(TWICE) and "float64" in known.name]  # fmt: skip
+          if known.name.startswith(ALIKE) or (known.name.startswith(TWICE) and "float64" in known.name)]  # fmt: skip
 QUICK = [known for known in STEPS if known not in COSTLY]
 
 
