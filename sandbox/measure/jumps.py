@@ -18,6 +18,7 @@ from sandbox.measure.system import System
 
 REACHES = (0.3, 1.0, 3.0)  # of each number's own size, or of its leaf's where it is 0
 FARTHER = (1.0, 3.0, 10.0)  # where what is drawn may turn
+TOWARDS = (0.3, 0.9, -0.3, -1.0)  # 0, and away from it
 LINES, DRAWS = 3, 8  # of a step without draws, and of one that draws
 HALVINGS = 20
 Kind = Literal[
@@ -35,9 +36,9 @@ class Unseen:
 
 
 def unseen(system: System, seen: Tensor, *, seed: int = 0) -> tuple[Unseen, ...]:
-    """All that is found along three random lines a side, of a step that draws along eight, each with draws of its own:
-    seven steps a line, and up to twenty where there is a jump. `seen` [2, 2] says which blocks have derivatives (row
-    target, column source)."""
+    """All that is found along three lines a side, of a step that draws along eight, each with draws of its own: one
+    towards 0 and away from it, and random ones. Seven or eight steps a line, and up to twenty where there is a jump.
+    `seen` [2, 2] says which blocks have derivatives (row target, column source)."""
     sides = torch.stack([torch.from_numpy(system.outer), ~torch.from_numpy(system.outer)])
     generator, found = torch.Generator().manual_seed(seed), dict[tuple[int, int], Unseen]()
     usual = Differences(system)
@@ -49,8 +50,13 @@ def unseen(system: System, seen: Tensor, *, seed: int = 0) -> tuple[Unseen, ...]
         ways = Differences(system.at(number)) if several and number else usual
         here = _update(ways, torch.zeros(system.n, dtype=torch.float64))
         for source in (0, 1):
-            line = size * torch.randn(system.n, generator=generator, dtype=torch.float64) * sides[source]
-            kinds = {} if here is None else _along(ways, here, line, sides, seen[:, source] if several else None)
+            drawn = torch.randn(system.n, generator=generator, dtype=torch.float64)
+            line = torch.where(usual.flat != 0, -usual.flat, size * drawn) if number == 0 else size * drawn
+            reaches = TOWARDS if number == 0 else FARTHER if several else REACHES
+            line = line * sides[source]
+            kinds = (
+                {} if here is None else _along(ways, here, line, reaches, sides, seen[:, source] if several else None)
+            )
             for target, kind in kinds.items():
                 found.setdefault((source, target), Unseen(source, target, kind))
     for source in (0, 1):
@@ -59,7 +65,9 @@ def unseen(system: System, seen: Tensor, *, seed: int = 0) -> tuple[Unseen, ...]
     return tuple(found.values())
 
 
-def _along(ways: Differences, here: Tensor, line: Tensor, sides: Tensor, seen: Tensor | None) -> dict[int, Kind]:
+def _along(
+    ways: Differences, here: Tensor, line: Tensor, reaches: tuple[float, ...], sides: Tensor, seen: Tensor | None
+) -> dict[int, Kind]:
     """The sides whose update is foretold badly along a line, and how; with `seen` [2] also those that move by this draw
     and not by the one that was read."""
     foretold, kinds = ways.along(line), dict[int, Kind]()
@@ -69,7 +77,7 @@ def _along(ways: Differences, here: Tensor, line: Tensor, sides: Tensor, seen: T
         linear = (foretold.value - line)[side]
         if seen is not None and not bool(seen[target]) and bool((linear.abs() > foretold.error[side]).any()):
             kinds[target] = "the luck of another draw"
-    for reach in REACHES if seen is None else FARTHER:
+    for reach in reaches:
         there = _update(ways, reach * line)
         if there is not None:
             kinds = _judged(ways, here, there, reach * line, reach, foretold, sides) | kinds
@@ -95,9 +103,9 @@ def _judged(
             continue
         if _jumps(ways, here, there, line, side):
             kinds[target] = "jumps"
-        elif float(linear.norm()) <= max(1e-6 * size, reach * float(foretold.error[side].norm())):
+        elif float(linear.norm()) <= max(1e-6 * size, abs(reach) * float(foretold.error[side].norm())):
             kinds[target] = "0 at this very state"
-        elif float(foretold.error[side].norm()) <= 0.1 * float(linear.norm()) / reach and all(
+        elif float(foretold.error[side].norm()) <= 0.1 * float(linear.norm()) / abs(reach) and all(
             _ragged(ways, here, line, linear, times, side, least) for times in (64, 1024, 16384)
         ):
             kinds[target] = "steps too fine for derivatives"

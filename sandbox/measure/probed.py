@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -45,7 +46,8 @@ def probed(
     null = probed_coupling(product, system.outer, few, partition, side=side) if probes > 1 else own
     found = _single(replace(own, null=null.null, null_spread=null.null_spread))
     each = noise[: max(2, min(FEW, TOGETHER // len(belongs)))]
-    return found, block_norms(product, each, belongs, side=side)[0], _errors(system, product, few, spacing)
+    norms, errors = block_norms(product, each, belongs, side=side)[0], _errors(system, product, few, spacing)
+    return found, np.where(norms > float(errors.norm()), norms, 0), errors  # what can't be told from 0 is no edge
 
 
 def _single(found: Coupling) -> Coupling:

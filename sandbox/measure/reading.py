@@ -122,7 +122,7 @@ def read(
     table = total([coupling.outer_outer, coupling.outer_inner, coupling.inner_outer, coupling.inner_inner])
     errors = errors + way.errors + (lifted.unit * table if lifted.lifted else 0)
     doubt = error_of_m(table, errors)
-    found = unseen(high, table > errors, seed=seed)
+    found = () if spacing is not None else unseen(high, table > errors, seed=seed)  # a wide one looks past jumps
     gone = 0.0 if isinstance(cut, str) else float(cut.divergence.max())
     return Reading(
         n=system.n,

@@ -94,6 +94,40 @@ def test_an_agent_that_chooses_is_not_read_as_an_exact_zero(step: Any) -> None:
     assert "exact" not in str(found)
 
 
+def bold_driver(s: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The rate grows while the weights are small."""
+    small = bool((s["w"].square().sum() < 1).item())
+    return {"w": s["w"] - s["rate"] * s["w"], "rate": s["rate"] * (1.1 if small else 0.5)}
+
+
+def test_a_threshold_on_the_way_to_0_is_found_before_the_course_reaches_it() -> None:
+    state = {"w": torch.tensor([1.0, -2.0, 0.5]).double(), "rate": torch.tensor(0.05).double()}
+    found = read(bold_driver, state, outer="rate", cut_steps=2)
+    assert divergence(found) == 0
+    assert "the outer answers the inner by jumps" in found.blind
+
+
+def test_a_rate_at_its_bound_is_told() -> None:
+    def clamped(s: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {"w": s["w"] - s["rate"].clamp(0, 0.05) * s["w"], "rate": s["rate"] - 0.01 * s["w"].square().sum()}
+
+    state = {"w": torch.tensor([1.0, -2.0, 0.5]).double(), "rate": torch.tensor(0.1).double()}
+    found = read(clamped, state, outer="rate", cut_steps=2)
+    assert float(found.coupling.m) == 0
+    assert "the inner answers the outer farther on" in found.blind
+
+
+def normed(s: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Kinks, a pole and a clip, none of which is a jump of this state."""
+    w = s["w"] - s["rate"] * torch.relu(s["w"] - 0.1) / s["w"].abs().max()
+    return {"w": w, "rate": (s["rate"] * (1 - 0.1 * w.abs().sum())).clamp(min=1e-3)}
+
+
+def test_kinks_are_no_jumps() -> None:
+    state = {"w": torch.tensor([1.0, -2.0, 0.5]).double(), "rate": torch.tensor(0.1).double()}
+    assert read(normed, state, outer="rate", cut_steps=2).blind == ""
+
+
 def whole(s: dict[str, Any]) -> dict[str, Any]:
     """The outer reads a count of the inner, and the inner the outer."""
     return {

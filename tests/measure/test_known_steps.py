@@ -9,7 +9,9 @@ from scripts.known_steps import Known
 from scripts.known_table import BEGIN, END, PAGE, STEPS
 
 TWICE = ("torch.optim", "BatchNorm", "moving-mean")  # in float32 too
-COSTLY = [known for known in STEPS if known.name.startswith(TWICE) and "float64" in known.name]
+ALIKE = ("torch.optim AdamW", "torch.optim RMSprop")
+COSTLY = [known for known in STEPS
+          if known.name.startswith(ALIKE) or (known.name.startswith(TWICE) and "float64" in known.name)]  # fmt: skip
 QUICK = [known for known in STEPS if known not in COSTLY]
 
 
@@ -32,7 +34,7 @@ def test_a_known_step_reads_within_its_printed_error_or_is_told(known: Known) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize("known", COSTLY, ids=lambda known: known.name)
-def test_the_same_in_float64(known: Known) -> None:
+def test_the_same_of_more_optimizers_and_in_float64(known: Known) -> None:
     holds(known)
 
 
