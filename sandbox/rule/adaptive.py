@@ -19,15 +19,15 @@ NEVER = 1000.0  # sigmoid(±2000) is exactly 0 or 1 in float32 and float64
 
 @dataclass(frozen=True)
 class Decay:
-    """A running mean: `keep` · the mean so far + `take` · what comes, with take = 1 - keep. `heard(age)` is what the
-    weights of `age` values sum to, 1 - keep^age."""
+    """A running mean, which goes the share `take` of the way to what comes and keeps the share `keep` = 1 - take.
+    `heard(age)` is what the weights of `age` values sum to, 1 - keep^age."""
 
     keep: Tensor | float
     take: Tensor | float
     heard: Callable[[Tensor], Tensor]
 
     def after(self, mean: Tensor, value: Tensor) -> Tensor:
-        return self.keep * mean + self.take * value
+        return mean + self.take * (value - mean)  # in float32 two rounded shares don't add up to 1
 
 
 def constant(keep: float) -> Decay:
