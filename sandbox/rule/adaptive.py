@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import log, log10
+from math import inf, log, log10
 from typing import Any
 
 import torch
@@ -47,7 +47,7 @@ def learned(x: Tensor) -> Decay:
 def in_range(rule: Any, decays: tuple[str, ...]) -> None:
     """Raises `ConfigError` where a field starts where no edit can bring it: what torch.optim refuses, and eps of 0."""
     bounds: dict[str, tuple[str, Callable[[float], bool]]] = {
-        "lr": ("of 0 or more", lambda value: value >= 0),
+        "lr": ("of 0 or more, and finite", lambda value: 0 <= value < inf),
         "eps": ("above 0", lambda value: value > 0),
         "weight_decay": ("of 0 or more", lambda value: value >= 0),
         **dict.fromkeys(decays, ("from 0 to below 1", lambda value: 0 <= value < 1)),
