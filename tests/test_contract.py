@@ -53,7 +53,12 @@ REST = [pytest.param(member, law, id=f"{member}-{law.name}") for member in MEMBE
         for law in laws(member.partition("=")[0]) if law.name not in QUICK]  # fmt: skip
 
 
-@pytest.mark.parametrize("member", MEMBERS)
+HEAVY = ("task=gymnasium", "task=coin_grid", "meter=evaluation")  # in a small run too
+
+
+@pytest.mark.parametrize(
+    "member", [pytest.param(member, marks=pytest.mark.slow) if member in HEAVY else member for member in MEMBERS]
+)
 def test_a_member_lives_a_small_run_and_replays(member):
     on = stage(member)
     for law in laws(on.group):

@@ -55,7 +55,11 @@ def test_a_preset_goes_with_a_member_or_says_what_does(preset, member):
         (["task=sinusoid"], r"task=sinusoid and rule=self_distillation.*These do: task=sinusoid rule=sgd"),
         (["preset=maml", "rule=self_distillation"], r"rule=self_distillation and task=sinusoid: .*task=noisy_digits"),
         (["preset=maml", "rule=optimizer"], r"rule=optimizer and engine=functional: .*engine=higher"),
-        (["preset=maml", "meta_learner=reflective"], r"meta_learner=reflective and rule=sgd.*rule/trust"),
+        pytest.param(
+            ["preset=maml", "meta_learner=reflective"],
+            r"meta_learner=reflective and rule=sgd.*rule/trust",
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=" ".join,
 )
@@ -82,6 +86,10 @@ def test_the_mistake_of_one_member_stays_its_own():
     words = ["preset=maml", f"rule._target_={__name__}.Torn", f"trust=[{HERE}]"]
     with pytest.raises(ContractError, match=r"Torn.loss: a scalar; got NameError: of its author's"):
         fits(*words)
+
+
+@pytest.mark.slow
+def test_a_path_that_no_member_has_is_told_as_it_is():
     with pytest.raises(Exception, match=r"expected a path inside 'rule'; got 'rule/nope'") as told:
         fits("preset=maml", "meta_learner.edits=[rule/nope]")
     assert "fit together" not in str(told.value)

@@ -23,7 +23,9 @@ RUNS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize(
+    "name", [pytest.param("reflector", marks=pytest.mark.slow), *[name for name in RUNS if name != "reflector"]]
+)
 def test_a_run_goes_on_where_it_was_interrupted_and_replays(name: str, tmp_path: Path, monkeypatch) -> None:
     def config(runs: str) -> dict:
         return composed([*RUNS[name], *SMALL, f"runs={tmp_path / runs}"])

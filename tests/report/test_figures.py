@@ -100,14 +100,14 @@ def test_the_dial_is_one_number_that_sets_all_arms_apart(tmp_path: Path, write) 
 
 def test_the_dial_shows_headlines_their_null_and_their_closed_form(tmp_path: Path, write, dial) -> None:
     figure = draw_dial(trusts(tmp_path, write, 0.0, 0.5, 1), "rule.trust", dial)
-    assert [title.split(",")[0] for title in titles(figure)] == ["H", "M"]
+    assert [title.split(",")[0] for title in titles(figure)] == ["M", "H"]
     assert figure
-    legend = figure.axes[1].get_legend()
+    legend = figure.axes[0].get_legend()
     assert legend
     labels = [text.get_text() for text in legend.get_texts()]
     assert labels == ["closed form for teacher rate 0.035, 10 inner steps", "M measured",
                       "null: M of random partitions"]  # fmt: skip
-    assert not figure.axes[0].get_legend()
+    assert not figure.axes[1].get_legend()
 
 
 def test_the_closed_form_is_of_self_distillation_alone(tmp_path: Path, write, dial) -> None:
@@ -117,7 +117,9 @@ def test_the_closed_form_is_of_self_distillation_alone(tmp_path: Path, write, di
         draw_dial(trusts(tmp_path / "b", write, 0.1, 1.0), "rule.trust", Study()),
     ):
         assert figure
-        assert not [line for line in figure.axes[1].get_lines() if "closed" in str(line.get_label())]
+        lines = [line for axes in figure.axes for line in axes.get_lines()]
+        assert lines
+        assert not [line for line in lines if "closed" in str(line.get_label())]
 
 
 def test_the_closed_form_of_the_dial(dial) -> None:

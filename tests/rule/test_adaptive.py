@@ -183,14 +183,14 @@ def test_a_rate_below_zero_is_rolled_back() -> None:
 
 
 @pytest.mark.parametrize(("make", "told"), [
-    (lambda: Adam(lr=-0.1), r"rule.lr of 0 or more; got -0.1"),
+    (lambda: Adam(lr=-0.1), r"rule.lr of 0 or more, and finite; got -0.1"),
     (lambda: Adam(beta2=1.0), r"rule.beta2 from 0 to below 1; got 1"),
     (lambda: AdamW(beta1=-0.1), r"rule.beta1 from 0"),
     (lambda: AdamW(weight_decay=-1.0), r"rule.weight_decay of 0 or more"),
     (lambda: Adam(eps=0.0), r"rule.eps above 0"),
     (lambda: RMSprop(alpha=1.5), r"rule.alpha from 0"),
     (lambda: RMSprop(momentum=1.0), r"rule.momentum from 0"),
-    (lambda: Adam(lr=float("nan")), r"rule.lr of 0 or more; got nan"),
+    (lambda: Adam(lr=float("nan")), r"rule.lr of 0 or more, and finite; got nan"),
 ])  # fmt: skip
 def test_what_torch_refuses_is_refused(make: Any, told: str) -> None:
     with pytest.raises(ConfigError, match=told):
