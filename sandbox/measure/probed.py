@@ -72,9 +72,9 @@ def _errors(system: System, product: Product, noise: Tensor, spacing: float | No
         for v in some * source:
             used, checked, rounding = product(v[None, None])[0, 0], v.clone(), torch.zeros_like(v)
             for part in ways.groups(v):
-                one = ways.along(part)
+                one = ways.checked(part)
                 checked += one.value - part
-                rounding += one.rounding + (one.spread if spacing is not None else 0)
+                rounding += one.error if spacing is None else one.rounding + one.spread
             off = (used - checked).abs() + rounding
             for row, target in enumerate(sides):
                 squares[row, column] += float(off[target].square().sum()) / len(some)

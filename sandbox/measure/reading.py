@@ -114,15 +114,15 @@ def read(
     high = lifted.system
     way = _method(high, "differences" if spacing is not None and method == "auto" else method, seed)
     if system.n <= largest:
-        j, norms, coupling, errors = _whole(high, way, belongs, near, spacing, partitions, seed)
+        j, norms, coupling, errors = _exact(high, way, belongs, near, spacing, partitions, seed)
     else:
         j = None
         coupling, norms, errors = probed(high, way.method, belongs, near, probes=probes, spacing=spacing, seed=seed)
     cut = _cut(system, cut_steps)
-    table = total([coupling.outer_outer, coupling.outer_inner, coupling.inner_outer, coupling.inner_inner])
-    errors = errors + way.errors + (lifted.unit * table if lifted.lifted else 0)
-    doubt = error_of_m(table, errors)
-    found = () if spacing is not None else unseen(high, table > errors, seed=seed)  # a wide one looks past jumps
+    of_k = total([coupling.outer_outer, coupling.outer_inner, coupling.inner_outer, coupling.inner_inner])
+    errors = errors + way.errors + (lifted.unit * of_k if lifted.lifted else 0)
+    doubt = error_of_m(of_k, errors)
+    found = () if spacing is not None else unseen(high, of_k > errors, seed=seed)  # a wide one looks past jumps
     gone = 0.0 if isinstance(cut, str) else float(cut.divergence.max())
     return Reading(
         n=system.n,
@@ -136,13 +136,13 @@ def read(
         integrability=None if j is None else integrability(j),
         feedback=None if j is None else feedback(j, system.outer),
         jacobian=j,
-        blind=blindness(table, errors, found, gone, max(1e-9, min(64 * lifted.unit, 0.01))),
+        blind=blindness(of_k, errors, found, gone, max(1e-9, min(64 * lifted.unit, 0.01))),
         errors=errors.numpy(),
         calls=counted.calls,
     )
 
 
-def _whole(
+def _exact(
     system: System,
     way: Way,
     belongs: Array,
@@ -224,8 +224,8 @@ def _cut(system: System, steps: int) -> LoopCut | str:
         whole = system.whole
         compared = np.arange(len(system.sides)) < system.n if system.discrete else None
         return loop_cut(whole.lived, whole.flat, whole.sides, steps, compared=compared, numbered=True)
-    except (ArithmeticError, ValueError) as error:  # of the step too; a MeasureError is a ValueError
-        return str(error)
+    except Exception as error:  # of a foreign step too, whatever it is
+        return str(error) or type(error).__name__
 
 
 def _near(system: System, bounds: Mapping[str, tuple[float, float]] | None) -> float:

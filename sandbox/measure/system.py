@@ -70,6 +70,15 @@ class System:
             after = self.step(handed)
         return collect(handed if after is None else after, self.state, self.leaves).detach()
 
+    def beside(self, flat: Tensor) -> Tensor | None:
+        """[n]: the update from `flat` [n], a state beside the declared one; None where a foreign step fails there,
+        however it does, and where it is not finite."""
+        try:
+            update = self.lived(flat) - self.rounded(flat)
+        except Exception:
+            return None
+        return update if bool(update.isfinite().all()) else None
+
     def at(self, number: int) -> System:
         """The same with the draws of step `number` of a course."""
         return replace(self, seed=_seed(self.seed, number))
@@ -192,7 +201,8 @@ def _generators() -> tuple[Any, ...]:
 def _fixed_generators(seed: int) -> Iterator[None]:
     """The same draws from the global generators at every call, and the caller's own untouched."""
     python, numpy = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=[]):
+    cuda = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with torch.random.fork_rng(devices=cuda):
         random.seed(seed)
         np.random.seed(seed)
         torch.default_generator.manual_seed(seed)
