@@ -65,8 +65,8 @@ def _pulled(given: list[Tensor], after: Tensor, probes: Tensor) -> Tensor:
 def jacobian_vector(system: System, *, spacing: float | None = None) -> Callable[[Tensor], Tensor]:
     """v [P, S = 1, n] -> J v, by central differences: two steps a probe for each group of leaves of like size.
 
-    A leaf is moved by `spacing` of its root mean square (or of 1, where it is 0) in the coordinate that moves most, or
-    less, where another of its group is smaller. By default the cube root of the step's rounding unit, which is
+    The number that moves most for its size, or for the usual size in its leaf where that is larger (1 where all are 0),
+    moves by `spacing` of it. By default the cube root of the step's rounding unit, which is
     measured: about 1e-10 of J for float64 and 1e-4 for float32. For a step with jumps choose a spacing wider than they
     are apart. Where that leaves the domain of the step, closer points are tried.
     """

@@ -76,12 +76,30 @@ class Differences:
     @cached_property
     def noise(self) -> Tensor:
         """[n]: the rounding of the update, as a standard deviation: from its fourth differences along one random line
-        of seven close points, which take out all that is smooth (Hamming; Moré and Wild 2011). Pooled by leaf."""
+        of seven close points, which take out all that is smooth (Hamming; Moré and Wild 2011), or of closer ones, where
+        they aren't yet of rounding alone. Pooled by leaf."""
         line = torch.randn(self.flat.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
         for leaf in self.system.leaves:  # within the signs of what is not 0
             here = self.flat[leaf.coordinates]
-            line[leaf.coordinates] *= here if bool(here.any()) else 1
-        points = [self.system.beside(self.flat + 1e-5 * k * line) for k in range(-3, 4)]
+            line[leaf.coordinates] *= 1e-5 * here if bool(here.any()) else 1e-5
+        found, after = self._fourth(line), self.system.lived(self.flat)
+        least = torch.zeros_like(found)
+        for leaf in self.system.leaves:
+            size = float(torch.maximum(self.flat[leaf.coordinates].abs(), after[leaf.coordinates].abs()).max())
+            unit = UNIT if leaf.dtype.itemsize >= 8 else float(torch.finfo(leaf.dtype).eps) / 4
+            least[leaf.coordinates] = unit * size
+        falls, begun = found > least, False
+        while bool(falls.any()):  # at a kink they fall as the line does, where it oscillates faster; rounding doesn't
+            line = line / 10
+            again = self._fourth(line)
+            still = falls & (again < 0.11 * found) & (again > least)
+            found, falls = torch.where(still | (falls & begun & (again < found)), again, found), still
+            begun = True
+        return torch.maximum(found, least)
+
+    def _fourth(self, line: Tensor) -> Tensor:
+        """[n]: the noise that fourth differences of seven points on a line show."""
+        points = [self.system.beside(self.flat + k * line) for k in range(-3, 4)]
         known = [point for point in points if point is not None]
         found = torch.zeros_like(self.flat)
         if len(known) == len(points):
@@ -89,11 +107,8 @@ class Differences:
             for _ in range(4):
                 fourth = fourth.diff(dim=0)
             found = fourth.square().mean(dim=0) / 70  # of independent noise: 1 + 16 + 36 + 16 + 1 times its variance
-        after = self.system.lived(self.flat)
         for leaf in self.system.leaves:
-            size = float(torch.maximum(self.flat[leaf.coordinates].abs(), after[leaf.coordinates].abs()).max())
-            unit = UNIT if leaf.dtype.itemsize >= 8 else float(torch.finfo(leaf.dtype).eps) / 4
-            found[leaf.coordinates] = found[leaf.coordinates].mean().sqrt().clamp(min=unit * size)
+            found[leaf.coordinates] = found[leaf.coordinates].mean().sqrt()
         return found
 
     @cached_property
@@ -203,7 +218,7 @@ def jacobian_by_differences(system: System, *, spacing: float | None = None) -> 
             mine = found[j]
             share[j] *= 1 / closer if float(mine.spread.norm()) > float(mine.rounding.norm()) else 8
             again = ways.checked(eye[j], float(share[j].clamp(max=0.2)))
-            found[j] = _better(mine, again, rows)
+            found[j] = _better(mine, again, eye[j], rows)
     return torch.stack([one.value for one in found], dim=1), torch.stack([one.error for one in found], dim=1)
 
 
@@ -222,12 +237,14 @@ def _coarse(found: list[Difference], eye: Tensor, rows: list[Tensor]) -> list[in
     return coarse.nonzero()[:, 0].tolist()
 
 
-def _better(mine: Difference, again: Difference, rows: list[Tensor]) -> Difference:
+def _better(mine: Difference, again: Difference, v: Tensor, rows: list[Tensor]) -> Difference:
     """Of two readings of one column, for either side of the state the one with the lesser error."""
     kept = [mine.value.clone(), mine.spread.clone(), mine.rounding.clone()]
+    moved = (mine.value - v).abs()  # what then stands still is on a step of a staircase, or beside a kink
+    still = (again.value == v) & (mine.spread > 0) & (mine.bend.abs() < moved / 2)
     for row in rows:
         old, new = float(mine.error[row].norm()), float(again.error[row].norm())
-        stands = bool(((again.spread == 0) & (mine.spread > 0))[row].any())  # on a step of a staircase, not on a curve
+        stands = bool((still & row).any())
         if (new < old and not stands) or (old != old and new == new):
             for part, fresh in zip(kept, (again.value, again.spread, again.rounding), strict=True):
                 part[row] = fresh[row]

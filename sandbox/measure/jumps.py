@@ -42,10 +42,11 @@ class Unseen:
     kind: Kind
 
 
-def unseen(system: System, seen: Tensor, *, seed: int = 0) -> tuple[Unseen, ...]:
+def unseen(system: System, seen: Tensor, *, jacobian: Tensor | None = None, seed: int = 0) -> tuple[Unseen, ...]:
     """Returns all that is found along three lines a side, of a step that draws along eight, each with draws of its own:
     one towards 0 and away from it, and random ones. Seven or eight steps a line, some five more where it is curved,
-    and twenty where there is a jump. `seen` [2, 2] says which blocks have derivatives (row target, column source)."""
+    and twenty where there is a jump. `seen` [2, 2] says which blocks have derivatives (row target, column source);
+    `jacobian` [n, n] is the one that M was read from. Without it, differences along the lines stand for it."""
     sides = torch.stack([torch.from_numpy(system.outer), ~torch.from_numpy(system.outer)])
     generator, found = torch.Generator().manual_seed(seed), dict[tuple[int, int], Unseen]()
     usual = Differences(system)
@@ -53,15 +54,19 @@ def unseen(system: System, seen: Tensor, *, seed: int = 0) -> tuple[Unseen, ...]
     several = system.draws()
     for number in range(DRAWS if several else LINES):
         ways = Differences(system.at(number)) if several and number else usual
-        here = ways.here
         for source in (0, 1):
             drawn = torch.randn(system.n, generator=generator, dtype=torch.float64)
             line = torch.where(usual.flat != 0, -usual.flat, size * drawn) if number == 0 else size * drawn
             reaches = TOWARDS if number == 0 else FARTHER if several else REACHES
             line = line * sides[source]
-            kinds = (
-                {} if here is None else _along(ways, here, line, reaches, sides, seen[:, source] if several else None)
-            )
+            if ways.here is None:
+                continue
+            foretold = ways.along(line)
+            if jacobian is not None and ways is usual:
+                foretold = foretold._replace(value=jacobian @ line)
+            kinds = _along(ways, line, sides, reaches=reaches, foretold=foretold)
+            if several:
+                kinds = _lucky(foretold, line, sides, seen=seen[:, source]) | kinds
             for target, kind in kinds.items():
                 found.setdefault((source, target), Unseen(source, target, kind))
     for source in (0, 1):
@@ -71,22 +76,26 @@ def unseen(system: System, seen: Tensor, *, seed: int = 0) -> tuple[Unseen, ...]
 
 
 def _along(
-    ways: Differences, here: Tensor, line: Tensor, reaches: tuple[float, ...], sides: Tensor, seen: Tensor | None
+    ways: Differences, line: Tensor, sides: Tensor, *, reaches: tuple[float, ...], foretold: Difference
 ) -> dict[int, Kind]:
-    """The sides whose update is foretold badly along a line, and how; with `seen` [2] also those that move by this draw
-    and not by the one that was read."""
-    foretold, kinds = ways.along(line), dict[int, Kind]()
-    if not foretold.value.isfinite().all():
-        return {}
-    for target, side in enumerate(sides):
-        linear = (foretold.value - line)[side]
-        if seen is not None and not bool(seen[target]) and bool((linear.abs() > foretold.error[side]).any()):
-            kinds[target] = "the luck of another draw"
+    """The sides whose update is foretold badly along a line, and how."""
+    kinds: dict[int, Kind] = {}
+    if ways.here is None or not foretold.value.isfinite().all():
+        return kinds
     for reach in reaches:
         there = ways.system.beside(ways.flat + reach * line)
         if there is not None:
-            move = Move(ways, here, there, reach * line)
+            move = Move(ways, ways.here, there, reach * line)
             kinds = _judged(move, sides, reach=reach, foretold=foretold, known=kinds) | kinds
+    return kinds
+
+
+def _lucky(foretold: Difference, line: Tensor, sides: Tensor, *, seen: Tensor) -> dict[int, Kind]:
+    """The sides that move by this draw, and not (`seen` [2]) by the one that was read."""
+    linear, kinds = (foretold.value - line).abs() > foretold.error, dict[int, Kind]()
+    for target, side in enumerate(sides):
+        if not bool(seen[target]) and bool(linear[side].any()):
+            kinds[target] = "the luck of another draw"
     return kinds
 
 
@@ -117,7 +126,7 @@ def _judged(
         if size <= least or gap <= size / 4 or known.get(target) == "jumps":
             continue
         off = float(foretold.error[side].norm())
-        if _jumps(move, side):
+        if size > 1e-3 * float(linear.norm()) and _jumps(move, side):
             kinds[target] = "jumps"
         elif gap <= size / 2:
             continue

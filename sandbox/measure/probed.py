@@ -26,7 +26,8 @@ TOGETHER = 64  # probes of all modules together, or two each
 def probed(
     system: System, method: Method, belongs: Array, near: float, *, probes: int, spacing: float | None, seed: int
 ) -> tuple[Coupling, Array, Tensor]:  # fmt: skip
-    """M, the block norms of the modules, and how far the norms of the four blocks may be off by the derivatives [2, 2].
+    """Returns M, the block norms of the modules, and how far the derivatives may put the norms of the four blocks off
+    [2, 2].
 
     By the tape `probes` probes a block, random partition and module. By differences, where a probe costs two steps for
     each group of leaves of like size, as many for M alone, 8 for each partition, and for each module from 8 down to 2,

@@ -122,7 +122,8 @@ def read(
     of_k = total([coupling.outer_outer, coupling.outer_inner, coupling.inner_outer, coupling.inner_inner])
     errors = errors + way.errors + (lifted.unit * of_k if lifted.lifted else 0)
     doubt = error_of_m(of_k, errors)
-    found = () if spacing is not None else unseen(high, of_k > errors, seed=seed)  # a wide one looks past jumps
+    whole = None if j is None else torch.from_numpy(j)
+    found = () if spacing is not None else unseen(high, of_k > errors, jacobian=whole, seed=seed)  # it looks past jumps
     gone = 0.0 if isinstance(cut, str) else float(cut.divergence.max())
     return Reading(
         n=system.n,
@@ -166,6 +167,8 @@ def _exact(
 
 def _note(system: System, lifted: Lifted, *words: str) -> str:
     precision = "read in float64, without the step's own rounding" if lifted.lifted else ""
+    if lifted.unjudged:
+        precision += f" (which hides the update of {', '.join(lifted.unjudged)}: nothing shows that it is the same)"
     if lifted.why and coarsest(system) > 1e-15:
         precision = f"read in the step's own precision: {lifted.why}"
     draw = f"the step draws random numbers: of the draw of seed {system.seed}" if system.draws() else ""

@@ -287,7 +287,7 @@ def test_probes_by_differences_cost_what_the_page_says(leaves: int) -> None:
     state |= {"lr": torch.tensor(0.05).double()}
     exact = read(wide, state, outer="lr", partitions=2, cut_steps=1)
     found = read(wide, state, outer="lr", largest=0, method="differences", cut_steps=1)
-    assert found.calls < (500 if leaves == 5 else 1000)
+    assert found.calls < (520 if leaves == 5 else 1000)
     assert abs(float(found.coupling.m - exact.coupling.m)) < 3 * float(found.coupling.error)
     assert found.errors.max() < 1e-6
 
