@@ -121,6 +121,7 @@ def check(system: System, product: Callable[[Tensor], Tensor], *, seed: int = 0)
         v *= sides[column]
         if not bool(v.any()):  # a leaf is on one side, but for flat states
             continue
+        v *= float((v != 0).sum()) ** 0.5 / v.norm()
         found = _compared(ways, v, u, rows, sides)
         if found is None:
             unchecked.append(leaf.path)

@@ -239,13 +239,12 @@ def _coarse(found: list[Difference], eye: Tensor, rows: list[Tensor]) -> list[in
 
 def _better(mine: Difference, again: Difference, v: Tensor, rows: list[Tensor]) -> Difference:
     """Of two readings of one column, for either side of the state the one with the lesser error."""
-    kept = [mine.value.clone(), mine.spread.clone(), mine.rounding.clone()]
+    value, spread, rounding = mine.value.clone(), mine.spread.clone(), mine.rounding.clone()
     moved = (mine.value - v).abs()  # what then stands still is on a step of a staircase, or beside a kink
     still = (again.value == v) & (mine.spread > 0) & (mine.bend.abs() < moved / 2)
     for row in rows:
         old, new = float(mine.error[row].norm()), float(again.error[row].norm())
         stands = bool((still & row).any())
         if (new < old and not stands) or (old != old and new == new):
-            for part, fresh in zip(kept, (again.value, again.spread, again.rounding), strict=True):
-                part[row] = fresh[row]
-    return Difference(*kept, mine.bend, mine.spacing)
+            value[row], spread[row], rounding[row] = again.value[row], again.spread[row], again.rounding[row]
+    return mine._replace(value=value, spread=spread, rounding=rounding)

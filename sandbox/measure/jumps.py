@@ -156,12 +156,15 @@ def _ragged(move: Move, linear: Tensor, times: int, side: Tensor) -> bool:
 
 
 def _bent(move: Move, side: Tensor) -> bool:
-    """Whether short moves ahead and behind are not opposite, as they are on steps that are finer still."""
-    ahead, behind = move.at(1 / 16384), move.at(-1 / 16384)
-    if ahead is None or behind is None:
-        return True
-    ahead, behind = (ahead - move.here)[side], (behind - move.here)[side]
-    return float((ahead + behind).norm()) > 0.25 * float(ahead.norm())
+    """Whether short moves ahead and behind are not opposite, as they are on steps that are finer still, and grow with
+    their length, as they do not where the step oscillates."""
+    moved = [move.at(share) for share in (1 / 16384, -1 / 16384, NEAR)]
+    known = [(one - move.here)[side] for one in moved if one is not None]
+    if len(known) < len(moved):
+        return False
+    ahead, behind, near = known
+    grows = float((ahead * 16384 - near / NEAR).norm()) < 0.25 * float(ahead.norm()) * 16384
+    return grows and float((ahead + behind).norm()) > 0.25 * float(ahead.norm())
 
 
 def _jumps(move: Move, side: Tensor) -> bool:
