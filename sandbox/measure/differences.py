@@ -4,7 +4,8 @@ A direction is moved by ±h and ±2h. The value is (4 D(h) - D(2h)) / 3 (Richard
 h⁴; the error that is told is 2 |D(h) - D(2h)|, of order h², and the rounding of the step over h. Two spacings agree on
 a wrong slope where a kink lies between the points, and where the step oscillates within them. A kink bends the step by
 as much at h as at 2h, a curve by half: what is left of the bend is added to the error. What oscillates is found by one
-point far closer (`checked`). Where no number of the update has changed by a bit, all of these are 0.
+point far closer (`checked`). Where no number of the update has changed by a bit, all of these are 0, if its leaf is
+of double precision.
 """
 
 from __future__ import annotations
@@ -72,6 +73,14 @@ class Differences:
     @cached_property
     def here(self) -> Tensor | None:
         return self.system.beside(self.flat)
+
+    @cached_property
+    def coarse(self) -> Tensor:
+        """[n]: whose own dtype may hide what moves."""
+        found = torch.zeros(self.system.n, dtype=torch.bool)
+        for leaf in self.system.leaves:
+            found[leaf.coordinates] = leaf.dtype.itemsize < 8
+        return found
 
     @cached_property
     def noise(self) -> Tensor:
@@ -174,7 +183,7 @@ class Differences:
 
     def _at(self, v: Tensor, h: float, *, usual: bool) -> Difference:
         (near, bend), (far, farther) = self._central(v, h), self._central(v, 2 * h)
-        moved = (near != 0) | (far != 0) if usual else True  # closer by, rounding may hide what moves
+        moved = self.coarse | (near != 0) | (far != 0) if usual else True  # closer by, rounding may hide what moves
         rounding = 2 * self.noise / h * moved
         if self.spacing:
             return Difference(v + near, (near - far).abs(), rounding, bend, h)

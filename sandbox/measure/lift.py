@@ -140,8 +140,9 @@ def lift(system: System, *, seed: int = 0) -> Lifted:
     returned as it is.
 
     Agreement: no number's update differs by more than rounding may change it, taken as 4 units of its own leaf's dtype
-    at its size, and as 20 times what a change of the whole state by a unit of the coarsest dtype that the step computes
-    in changes in the leaf's update. Where that is as much as the update itself, agreement says nothing (`unjudged`).
+    at its size, and as 20 times a unit of the coarsest dtype that the step computes in: of the leaf's update, and what
+    such a change of the whole state changes in it. Where that is as much as the update itself, agreement says nothing
+    (`unjudged`).
     """
     default = torch.get_default_dtype()
     own, lived = coarsest(system), system.lived(system.flat)
@@ -158,20 +159,35 @@ def lift(system: System, *, seed: int = 0) -> Lifted:
         if own < 1e-15 and torch.equal(found, lived):
             return Lifted(system, False, "", own)
         unit = max([own, *(float(torch.finfo(dtype).eps) for dtype in seen)])
-        allowed = _rounding(system, higher, found, max(unit, SINGLE), seed)
+        units = _units(system, lived, seen)
+        allowed = _rounding(system, higher, found, units, unit=max(unit, SINGLE), seed=seed)
         if bool(((found - lived).abs() <= allowed).all()):
             return Lifted(higher, True, "", unit, _unjudged(system, found, allowed))
         why = why or "in float64 the step does something else"
     return Lifted(system, False, why, own)
 
 
-def _rounding(system: System, higher: System, found: Tensor, unit: float, seed: int) -> Tensor:
-    """[n]: how much rounding may change the state after a step, `found` [n] by the `higher` system."""
-    flat, generator = higher.flat, torch.Generator().manual_seed(seed)
-    units, own = torch.zeros_like(flat), torch.zeros_like(flat)
+def _units(system: System, lived: Tensor, seen: set[torch.dtype]) -> Tensor:
+    """[n]: the rounding unit of each number after a step: of its leaf's dtype, or of a coarser one that was `seen` and
+    holds it to the last bit, as it does what was cast on the way."""
+    own = torch.zeros_like(lived)
     for leaf in system.leaves:
         own[leaf.coordinates] = float(torch.finfo(leaf.dtype).eps)
-        units[leaf.coordinates] = unit if leaf.taped else own[leaf.coordinates]
+    for dtype in (dtype for dtype in seen if dtype.is_floating_point):
+        unit = float(torch.finfo(dtype).eps)
+        own = torch.where(lived.to(dtype).double() == lived, own.clamp(min=unit), own)
+    return own
+
+
+def _rounding(
+    system: System, higher: System, found: Tensor, own: Tensor, *, unit: float, seed: int
+) -> Tensor:  # fmt: skip
+    """[n]: how much rounding may change the state after a step, `found` [n] by the `higher` system, where its numbers
+    have the units `own` [n] and what is computed on the way has `unit`."""
+    flat, generator = higher.flat, torch.Generator().manual_seed(seed)
+    units = torch.zeros_like(flat)
+    for leaf in system.leaves:
+        units[leaf.coordinates] = unit if leaf.taped else float(torch.finfo(leaf.dtype).eps)
     spread = torch.zeros_like(flat)
     for _ in range(3):
         signs = 2 * torch.randint(2, flat.shape, generator=generator, dtype=torch.float64) - 1
@@ -180,6 +196,7 @@ def _rounding(system: System, higher: System, found: Tensor, unit: float, seed: 
             spread = torch.maximum(spread, (update - (found - flat)).abs())
     for leaf in system.leaves:
         spread[leaf.coordinates] = spread[leaf.coordinates].max()
+        spread[leaf.coordinates] += unit * (found - flat)[leaf.coordinates].abs().max()
     return 20 * spread + 4 * own * torch.maximum(flat.abs(), found.abs())
 
 
