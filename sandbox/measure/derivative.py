@@ -199,13 +199,20 @@ def _at(
     if not found.value.isfinite().all():
         return None
     unit = max(float(torch.finfo(leaf.dtype).eps) for leaf in ways.system.leaves)  # what the tape itself rounds to
-    return [_side(found, v, u, row, side, unit) for row, side in zip(rows, sides, strict=True)]
+    bit = 2 * ways.noise / found.spacing
+    return [_side(found, v, u, row, side, unit=unit, bit=bit) for row, side in zip(rows, sides, strict=True)]
 
 
-def _side(found: Difference, v: Tensor, u: Tensor, rows: Tensor, side: Tensor, unit: float) -> Compared:
+def _side(
+    found: Difference, v: Tensor, u: Tensor, rows: Tensor, side: Tensor, *, unit: float, bit: Tensor
+) -> Compared:  # fmt: skip
+    """One side compared at one spacing: `unit` is what the tape itself rounds to, `bit` [n] what rounding may hide."""
     own = (u * side) @ v
     tape, steps = rows @ v - own, (u * side) @ found.value - own
-    rounding = float(found.rounding[side].norm()) + unit * float((rows * v).abs().sum(dim=1).max())
+    rounding = float(found.rounding[side].norm())
+    if not bool(steps.any()):  # not a bit has changed; what the tape has may be less than one
+        rounding += float(bit[side].norm()) * bool(tape.any())
+    rounding += unit * float((rows * v).abs().sum(dim=1).max())
     return Compared(
         tape=float(tape[0]),
         steps=float(steps[0]),

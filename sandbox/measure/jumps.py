@@ -2,7 +2,8 @@
 
 Each side is moved by some tenths of its size, and what the step then does is held against what derivatives foretell.
 Where they foretell less than three quarters, the move is halved towards the greater change, until that shrinks with the
-move (a curve) or is left, however small a share of the whole it is (a jump). Whole numbers are moved by one.
+move (a curve) or is left (a jump): a quarter of the whole, or less where the slopes between don't make up for the rest
+(a staircase). Whole numbers are moved by one.
 """
 
 from __future__ import annotations
@@ -186,7 +187,20 @@ def _jumps(move: Move, side: Tensor) -> bool:
             low, here = middle, between
         if number in LOOKS and _straight(move, low, here, (there - here) / (high - low), side):
             return False
-    return larger[-1] >= larger[-1 - LAST] / 4
+    return larger[-1] >= larger[-1 - LAST] / 4 and (larger[-1] >= whole / 4 or _stairs(move, side))
+
+
+def _stairs(move: Move, side: Tensor) -> bool:
+    """Whether slopes at eight points of the line, between jumps, make less than half of the change along it: a
+    staircase, and not a few small jumps of what is else smooth, as slopes of ReLU networks have."""
+    change, sloped = (move.there - move.here)[side], torch.zeros_like(move.here[side])
+    for number in range(8):
+        share = (2 * number + 1) / 16
+        one, two = move.at(share), move.at(share + NEAR)
+        if one is None or two is None:
+            return True
+        sloped += (two - one)[side] / NEAR / 8
+    return float((change - sloped).norm()) > 0.5 * float(change.norm())
 
 
 def _straight(move: Move, low: float, here: Tensor, slope: Tensor, side: Tensor) -> bool:

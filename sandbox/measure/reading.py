@@ -105,6 +105,7 @@ def read(
         raise wrong(expected="a spacing > 0", got=f"{spacing!r}", do="It is a share of each leaf's size.")
     counted = Counted(step)
     system = declare(counted, state, outer, inner=inner, seed=seed)
+    first = system.lived(system.flat)
     parts = _modules(system, modules)
     belongs = belonging(parts, system.n)
     near = _near(system, bounds)
@@ -124,12 +125,15 @@ def read(
     doubt = error_of_m(of_k, errors)
     whole = None if j is None else torch.from_numpy(j)
     found = () if spacing is not None else unseen(high, of_k > errors, jacobian=whole, seed=seed)  # it looks past jumps
+    if not torch.equal(system.lived(system.flat), first):
+        raise wrong(expected="a function of the state", got="another state after the same one, many calls later",
+                    do="Put its memory into the state.")  # fmt: skip
     gone = 0.0 if isinstance(cut, str) else float(cut.divergence.max())
     return Reading(
         n=system.n,
         outer=int(system.outer.sum()),
         method=way.method,
-        note=_note(system, lifted, way.note, uncertain(float(coupling.m), doubt)),
+        note=_note(system, first, lifted, way.note, uncertain(float(coupling.m), doubt)),
         coupling=replace(coupling, error=coupling.error + doubt),
         merge_index=None if j is None else merge_index(j, system.outer),
         components=components(norms, dict(zip(parts, belongs.sum(axis=1), strict=True))),
@@ -165,14 +169,14 @@ def _exact(
     return j, norms, exact_coupling(j, system.outer, partitions=partitions, seed=seed, near_bound=near), errors
 
 
-def _note(system: System, lifted: Lifted, *words: str) -> str:
+def _note(system: System, first: Tensor, lifted: Lifted, *words: str) -> str:
     precision = "read in float64, without the step's own rounding" if lifted.lifted else ""
     if lifted.unjudged:
         precision += f" (which hides the update of {', '.join(lifted.unjudged)}: nothing shows that it is the same)"
     if lifted.why and coarsest(system) > 1e-15:
         precision = f"read in the step's own precision: {lifted.why}"
     draw = f"the step draws random numbers: of the draw of seed {system.seed}" if system.draws() else ""
-    still = torch.equal(system.lived(system.flat), system.flat)
+    still = torch.equal(first, system.flat)
     idle = "the step changes nothing: is it given what it works on?" if still else ""
     return "; ".join(word for word in (*words, precision, draw, idle) if word)
 

@@ -144,6 +144,9 @@ def declare(step: Step, state: Any, outer: Any, *, inner: Any = None, seed: int 
     n = leaves[-1].stop
     whole = System(step, state, leaves + discrete, (), np.zeros(0, bool))
     side = _mask(whole, outer)
+    if side.any() and not side[:n].any():
+        raise wrong(expected="an outer that has a derivative", got="whole numbers or truth values alone",
+                    do="Pass 3.0 for 3, if it may vary; else only `cut.loop_cut` can say what it does.")  # fmt: skip
     members(side[:n], n)
     if inner is not None:
         rest = _mask(whole, inner)

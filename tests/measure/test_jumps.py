@@ -175,6 +175,18 @@ def test_a_staircase_of_middling_steps_is_told(grain: float) -> None:
         assert "the outer answers the inner by jumps" in found.blind
 
 
+def test_small_jumps_of_what_is_else_smooth_are_no_staircase() -> None:
+    """A hundred units that switch on, each by a hundredth of a slope that runs on."""
+    edges = torch.linspace(-3, 3, 101).double()
+
+    def step(s: dict[str, Tensor]) -> dict[str, Tensor]:
+        on = (s["b"] > edges).double().sum() / 100
+        return {"a": 0.8 * s["a"] + 0.1 * (s["b"].square().sum() + 0.1 * on), "b": 0.7 * s["b"] + 0.2 * s["a"]}
+
+    found = read(step, {"a": torch.ones(1).double(), "b": torch.full((1,), 0.31).double()}, outer="a", cut_steps=1)
+    assert found.blind == ""
+
+
 def test_a_kink_at_the_state_is_called_one() -> None:
     def step(s: dict[str, Tensor]) -> dict[str, Tensor]:
         return {"a": 0.8 * s["a"] + 0.1 * torch.relu(s["b"]), "b": 0.7 * s["b"] + 0.2 * s["a"]}
