@@ -148,8 +148,8 @@ def _with_trust(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         word = rest.pop(0)
         if word == "--trust" and rest:
             trust += rest.pop(0).split(",")
-        elif word.startswith("--trust="):
-            trust += word.partition("=")[2].split(",")
+        elif word.startswith(("--trust=", "trust=")):
+            trust += word.partition("=")[2].strip("[]").split(",")
         else:
             names.append(word)
     return names, trust

@@ -63,8 +63,8 @@ class Question:
         if self.tasks is not None and (type(self.tasks) is not int or self.tasks < 1):
             raise ConfigError(explain(expected="a whole number of 1 or more at tasks", got=repr(self.tasks),
                                       do="Set tasks=600, say."))  # fmt: skip
-        if self.bound is not None and not isinstance(self.bound, int | float):
-            raise ConfigError(explain(expected="a number at bound", got=repr(self.bound),
+        if self.bound is not None and (type(self.bound) not in (int, float) or not self.bound > 0):
+            raise ConfigError(explain(expected="a number above 0 at bound", got=repr(self.bound),
                                       do="Leave it out, or set bound=100, say."))  # fmt: skip
 
     def steps(self, loop: Loop) -> list[int]:

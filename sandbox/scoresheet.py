@@ -152,12 +152,13 @@ def evaluated(words: Sequence[str], *, trust: Sequence[str] = (), as_json: str |
 
 
 def lines(answers: Sequence[Answer]) -> list[Line]:
-    """A line an arm and horizon: runs that differ in nothing but their seeds are one arm, called by their label, or by
+    """A line an arm and horizon: runs as long that differ in seeds alone are one arm, called by their label, or by
     a folder where two arms have one label."""
     arms: dict[str, list[Answer]] = {}
     for answer in answers:
         same = {key: value for key, value in answer.config.items() if key not in (*COSMETIC, "seed", "seeds")}
-        arms.setdefault(json.dumps([answer.label, same], sort_keys=True, default=str), []).append(answer)
+        key = json.dumps([answer.label, answer.step, same], sort_keys=True, default=str)
+        arms.setdefault(key, []).append(answer)
     labels = [group[0].label for group in arms.values()]
     found = list[Line]()
     for group in arms.values():

@@ -71,7 +71,10 @@ class Higher:
                                       got=f"one that is {int(state.slots['age'].max())} inner steps old",
                                       do="Set lifetime=episodic: an optimizer's memory lasts one unroll. That of "
                                          "rule=adam, adamw, rmsprop and momentum lasts a life."))  # fmt: skip
-        if adjoint is not None and (adjoint.checkpoint or (ages and adjoint.truncate)):
+        if adjoint is not None and ages and adjoint.truncate:
+            raise ConfigError(explain(expected="an optimizer of torch.optim on a whole tape", got=f"{adjoint}",
+                                      do="Set truncate=0, or rule=adam, adamw, rmsprop or momentum."))  # fmt: skip
+        if adjoint is not None and adjoint.checkpoint:
             raise ConfigError(explain(expected="a full or first-order adjoint", got=f"{adjoint}",
                                       do="Set engine=functional: `higher` keeps every step."))  # fmt: skip
         drawn = {"key": keys(world, state, stream, "train", steps).T}

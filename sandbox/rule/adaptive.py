@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import log, log10
+from math import inf, log, log10
 from typing import Any
 
 import torch
@@ -19,15 +19,15 @@ NEVER = 1000.0  # sigmoid(±2000) is exactly 0 or 1 in float32 and float64
 
 @dataclass(frozen=True)
 class Decay:
-    """A running mean: `keep` · the mean so far + `take` · what comes, with take = 1 - keep. `heard(age)` is what the
-    weights of `age` values sum to, 1 - keep^age."""
+    """A running mean, which goes the share `take` of the way to what comes and keeps the share `keep` = 1 - take.
+    `heard(age)` is what the weights of `age` values sum to, 1 - keep^age."""
 
     keep: Tensor | float
     take: Tensor | float
     heard: Callable[[Tensor], Tensor]
 
     def after(self, mean: Tensor, value: Tensor) -> Tensor:
-        return self.keep * mean + self.take * value
+        return mean + self.take * (value - mean)  # in float32 two rounded shares don't add up to 1
 
 
 def constant(keep: float) -> Decay:
@@ -47,7 +47,7 @@ def learned(x: Tensor) -> Decay:
 def in_range(rule: Any, decays: tuple[str, ...]) -> None:
     """Raises `ConfigError` where a field starts where no edit can bring it: what torch.optim refuses, and eps of 0."""
     bounds: dict[str, tuple[str, Callable[[float], bool]]] = {
-        "lr": ("of 0 or more", lambda value: value >= 0),
+        "lr": ("of 0 or more, and finite", lambda value: 0 <= value < inf),
         "eps": ("above 0", lambda value: value > 0),
         "weight_decay": ("of 0 or more", lambda value: value >= 0),
         **dict.fromkeys(decays, ("from 0 to below 1", lambda value: 0 <= value < 1)),

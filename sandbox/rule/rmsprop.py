@@ -19,7 +19,9 @@ class RMSprop:
 
     Fields are starting values but for `weight_decay` and `centered`, which stay. phi is {"lr", "alpha", "eps"}, and
     "momentum" where there is one, in the space of `adam`: lr raw, alpha and momentum as (1 + tanh phi) / 2, eps as
-    10^phi. The slots are "square.<weight>", "mean.<weight>" and "velocity.<weight>", zero at birth.
+    10^phi. The slots are "square.<weight>", "mean.<weight>" and "velocity.<weight>", zero at birth. Where rounding
+    leaves a centered square below 0, as under gradients that hardly change, the step is NaN, as torch's is: the life
+    goes non-finite and is rolled back.
     """
 
     lr: float = 0.01
@@ -57,10 +59,11 @@ class RMSprop:
         moved, after = dict[str, Tensor](), dict[str, Tensor]()
         for name, grad in adaptive.weighed(self.weight_decay, params, grads).items():
             spread = after[f"square.{name}"] = alpha.after(slots[f"square.{name}"], grad.square())
+            size = adaptive.root(spread)
             if self.centered:
                 mean = after[f"mean.{name}"] = alpha.after(slots[f"mean.{name}"], grad)
-                spread = spread - mean.square()
-            step = grad / (adaptive.root(spread) + eps)
+                size = torch.where(spread < mean.square(), torch.nan, adaptive.root(spread - mean.square()))
+            step = grad / (size + eps)
             if self.momentum:
                 keep = adaptive.learned(phi["momentum"]).keep
                 step = after[f"velocity.{name}"] = keep * slots[f"velocity.{name}"] + step

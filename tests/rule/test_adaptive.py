@@ -76,6 +76,25 @@ def test_a_life_is_torch_s(name: str, dtype: torch.dtype, near: float) -> None:
     assert all(leaf.dtype == dtype for leaf in (*ours.values(), *phi.values(), *slots.values()))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("slope", [7.0, 2.5, 1.0, 1e-3])
+def test_gradients_that_never_change_leave_a_centered_square_that_is_torch_s(slope: float, dtype: torch.dtype) -> None:
+    rule, weight = RMSprop(centered=True), torch.zeros(1, dtype=dtype, requires_grad=True)
+    optimizer, ours = torch.optim.RMSprop([weight], centered=True), {"w": torch.zeros(1, dtype=dtype)}
+    phi, slots = rule.init(ours), rule.slots(ours)
+    weight.grad = torch.full((1,), slope, dtype=dtype)
+    for _ in range(1000):  # beyond that both divide by the rounding of their squares
+        optimizer.step()
+        ours, slots = rule.update(phi, ours, {"w": weight.grad}, slots)
+    torch.testing.assert_close(ours["w"], weight.detach(), rtol=0.05 if dtype == torch.float32 else 1e-5, atol=0)
+
+
+def test_a_centered_square_below_0_gives_no_step() -> None:
+    rule, params = RMSprop(centered=True), {"w": torch.zeros(1)}
+    slots = {"square.w": torch.zeros(1), "mean.w": torch.ones(1)}
+    assert rule.update(rule.init(params), params, {"w": torch.ones(1)}, slots)[0]["w"].isnan().all()
+
+
 @pytest.mark.parametrize("name", RULES)
 def test_derivatives_are_slopes_also_where_a_gradient_is_always_zero(name: str) -> None:
     """Three inner steps of a network with a unit that is dead and an input that is 0."""

@@ -11,6 +11,9 @@ import torch
 from sandbox.core.birth import newborn
 from sandbox.core.error import ConfigError
 from sandbox.core.protocols import Drawn, Reach, World
+from sandbox.engine.functional import Functional
+from sandbox.loop.horizon import reborn
+from sandbox.loop.reflect import Loop
 from sandbox.model.mlp import MLP
 from sandbox.model.module import Module
 from sandbox.rule.sgd import SGD
@@ -116,10 +119,14 @@ def test_lives_that_own_their_rule_are_reborn_with_the_same_draw() -> None:
     rule = SGD(lr_range=(0.005, 0.1))
     per_lane = frozenset({"params", "slots", "task", "rule"})
     world = World(Sinusoid(), Module(lambda: MLP(1, 1, (4,))), rule, tasks=2, per_lane=per_lane)
-    lanes = newborn(world, [3, 4]).rule["lr"]
-    assert (
-        lanes.tolist() == newborn(replace(world, per_lane=frozenset()), [3, 4]).rule["lr"].repeat_interleave(2).tolist()
-    )
+    born = newborn(replace(world, per_lane=frozenset()), [3, 4]).rule["lr"]
+    loop = Loop(world, Functional(), (), check=False)
+    state = loop.start([3, 4]).state
+    assert state.rule["lr"].tolist() == born.repeat_interleave(2).tolist()
+    edited = replace(state, rule={"lr": torch.full_like(state.rule["lr"], 0.5)})
+    again = reborn(loop, 0, loop.engine.draw(world, edited, "life", held_out=False))
+    assert again.rule["lr"].tolist() == born.repeat_interleave(2).tolist()
+    assert born[0] != born[1]
 
 
 @pytest.mark.parametrize("lr_range", [(0.1, 0.005), (0.1, float("inf"))])
