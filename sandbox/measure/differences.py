@@ -24,7 +24,7 @@ from sandbox.measure.system import System
 
 UNIT = float(torch.finfo(torch.float64).eps)
 NARROWER = (8, 64)  # how much closer it is tried where the step has no value
-CLOSER = 1024  # how much closer the point lies that checks a reading
+CLOSER = 2**14  # how much closer the point lies that checks a reading
 ROUNDS = (8, 64, 512, 512)  # how much closer each round of reading a coarse column again goes, at most
 
 
