@@ -171,7 +171,7 @@ def _bent(move: Move, side: Tensor) -> bool:
 def _jumps(move: Move, side: Tensor) -> bool:
     """Whether a change that doesn't shrink with the move is left at one point of the line."""
     here, there, low, high = move.here, move.there, 0.0, 1.0
-    whole, larger = float((there - here)[side].norm()), list[float]()
+    total, larger = float((there - here)[side].norm()), list[float]()
     for number in range(HALVINGS):
         middle = (low + high) / 2
         between = move.at(middle)
@@ -179,7 +179,7 @@ def _jumps(move: Move, side: Tensor) -> bool:
             return False
         first, second = float((between - here)[side].norm()), float((there - between)[side].norm())
         larger.append(max(first, second))
-        if larger[-1] > 4 * whole or larger[-1] <= _least(move, side):  # a pole; a change that has gone
+        if larger[-1] > 4 * total or larger[-1] <= _least(move, side):  # a pole; a change that has gone
             return False
         if first >= second:
             high, there = middle, between
@@ -187,7 +187,7 @@ def _jumps(move: Move, side: Tensor) -> bool:
             low, here = middle, between
         if number in LOOKS and _straight(move, low, here, (there - here) / (high - low), side):
             return False
-    return larger[-1] >= larger[-1 - LAST] / 4 and (larger[-1] >= whole / 4 or _stairs(move, side))
+    return larger[-1] >= larger[-1 - LAST] / 4 and (larger[-1] >= total / 4 or _stairs(move, side))
 
 
 def _stairs(move: Move, side: Tensor) -> bool:
@@ -218,19 +218,18 @@ def _straight(move: Move, low: float, here: Tensor, slope: Tensor, side: Tensor)
 def _by_whole_numbers(usual: Differences, sides: Tensor, *, source: int) -> list[int]:
     """The sides whose update answers when the whole numbers of a side are moved by one, up or down, or its truth values
     turned."""
-    system = usual.system
-    whole = system.whole
-    mine = torch.from_numpy(~whole.sides if source else whole.sides.copy())
+    system, run = usual.system, usual.system.with_discrete
+    mine = torch.from_numpy(~run.sides if source else run.sides.copy())
     mine[: system.n] = False
     if not bool(mine.any()):
         return []
-    flat, before = whole.flat, whole.beside(whole.flat)
+    flat, before = run.flat, run.beside(run.flat)
     truth = torch.zeros_like(mine)
     for leaf in system.discrete:
         truth[leaf.coordinates] = leaf.dtype == torch.bool
     answer, least = torch.zeros_like(sides[:, 0]), 100 * usual.noise
     for by in (1.0, -1.0):  # one of them may lead nowhere, at a bound
-        moved = whole.beside(torch.where(mine, torch.where(truth, 1 - flat, flat + by), flat))
+        moved = run.beside(torch.where(mine, torch.where(truth, 1 - flat, flat + by), flat))
         if moved is not None and before is not None:
             change = (moved - before)[: system.n]
             answer |= torch.tensor([bool(change[side].norm() > least[side].norm()) for side in sides])

@@ -115,7 +115,9 @@ def read(
     high = lifted.system
     way = _method(high, "differences" if spacing is not None and method == "auto" else method, seed)
     if system.n <= largest:
-        j, norms, coupling, errors = _exact(high, way, belongs, near, spacing, partitions, seed)
+        j, norms, coupling, errors = _exact(
+            high, way, belongs=belongs, near=near, spacing=spacing, partitions=partitions, seed=seed
+        )
     else:
         j = None
         coupling, norms, errors = probed(high, way.method, belongs, near, probes=probes, spacing=spacing, seed=seed)
@@ -123,8 +125,8 @@ def read(
     of_k = total([coupling.outer_outer, coupling.outer_inner, coupling.inner_outer, coupling.inner_inner])
     errors = errors + way.errors + (lifted.unit * of_k if lifted.lifted else 0)
     doubt = error_of_m(of_k, errors)
-    whole = None if j is None else torch.from_numpy(j)
-    found = () if spacing is not None else unseen(high, of_k > errors, jacobian=whole, seed=seed)  # it looks past jumps
+    known = None if j is None else torch.from_numpy(j)
+    found = () if spacing else unseen(high, of_k > errors, jacobian=known, seed=seed)  # a wide one looks past jumps
     if not torch.equal(system.lived(system.flat), first):
         raise wrong(expected="a function of the state", got="another state after the same one, many calls later",
                     do="Put its memory into the state.")  # fmt: skip
@@ -150,6 +152,7 @@ def read(
 def _exact(
     system: System,
     way: Way,
+    *,
     belongs: Array,
     near: float,
     spacing: float | None,
@@ -228,9 +231,9 @@ def _modules(system: System, modules: Mapping[str, str | Sequence[str]] | None) 
 def _cut(system: System, steps: int) -> LoopCut | str:
     """LCD, or why it can't be had: a course that diverges later on is no reason to lose what is known of this step."""
     try:
-        whole = system.whole
+        run = system.with_discrete
         compared = np.arange(len(system.sides)) < system.n if system.discrete else None
-        return loop_cut(whole.lived, whole.flat, whole.sides, steps, compared=compared, numbered=True)
+        return loop_cut(run.lived, run.flat, run.sides, steps, compared=compared, numbered=True)
     except Exception as error:  # of a foreign step too, whatever it is
         return str(error) or type(error).__name__
 

@@ -1,8 +1,8 @@
 """Any system as a step on one flat state, with named leaves and a declared partition into outer and inner.
 
 Leaves that are not floating point (counters, positions) have no derivative: they are handed to the step as declared,
-and advance only where the step is repeated (`whole`). A leaf that requires a gradient is handed out so: a step that
-differentiates by its own learning rate declares it with one. What a state may be is said in `state`.
+and advance only where the step is repeated (`with_discrete`). A leaf that requires a gradient is handed out so: a step
+that differentiates by its own learning rate declares it with one. What a state may be is said in `state`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class System:
     around: Callable[[], AbstractContextManager[Any]] = nullcontext
 
     @property
-    def whole(self) -> System:
+    def with_discrete(self) -> System:
         """The same with its discrete leaves as coordinates after the others: for running it, not for derivatives. Those
         that no outer path covers are inner."""
         return replace(self, leaves=self.leaves + self.discrete, discrete=())
