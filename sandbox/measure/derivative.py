@@ -16,13 +16,16 @@ from sandbox.measure.system import System
 Method = Literal["tape", "differences"]
 CHUNK = 64  # products taken at once
 PROBES = 4  # of what a step returns, in the check of a tape
+CLOSER = (None, 1 / 16, 1 / 256, 2**-12, 2**-17, 2**-22)  # spacings at which a tape is checked, as shares of the usual
+WIDER = 8  # where rounding hides all
 
 
 @dataclass(frozen=True)
 class Check:
-    """What the tape `missed`, in words ("": nothing was found), and the leaves that could not be checked, since
-    the step has no value next to the state. `errors` [2, 2]: how far the Frobenius norms of the blocks of J may be off
-    (rows outer and inner, columns likewise): what tape and differences differ by, and what these can't see."""
+    """Says what the tape `missed` ("": nothing was found), and names the leaves that could not be checked, since the
+    step has no value next to the state, or none that tells (a kink or a jump lies there). `errors` [2, 2]: how far the
+    Frobenius norms of the blocks of J may be off (rows outer and inner, columns likewise): what tape and differences
+    differ by, and what these can't see."""
 
     missed: str
     unchecked: tuple[str, ...]
@@ -33,7 +36,7 @@ def vector_jacobian(system: System) -> Callable[[Tensor], Tensor] | None:
     """u [P, S = 1, n] -> uᵀJ, by one taped step and P products; None where the step leaves no tape."""
     try:
         taped = system.taped()
-    except RuntimeError:  # an in-place change of a leaf, or an operation without a derivative
+    except Exception:  # an in-place change of a leaf, an operation without a derivative, whatever a foreign step does
         return None
     if taped is None:
         return None
@@ -62,8 +65,8 @@ def _pulled(given: list[Tensor], after: Tensor, probes: Tensor) -> Tensor:
 def jacobian_vector(system: System, *, spacing: float | None = None) -> Callable[[Tensor], Tensor]:
     """v [P, S = 1, n] -> J v, by central differences: two steps a probe for each group of leaves of like size.
 
-    A leaf is moved by `spacing` of its root mean square (or of 1, where it is 0) in the coordinate that moves most, or
-    less, where another of its group is smaller. By default the cube root of the step's rounding unit, which is
+    The number that moves most for its size, or for the usual size in its leaf where that is larger (1 where all are 0),
+    moves by `spacing` of it. By default the cube root of the step's rounding unit, which is
     measured: about 1e-10 of J for float64 and 1e-4 for float32. For a step with jumps choose a spacing wider than they
     are apart. Where that leaves the domain of the step, closer points are tried.
     """
@@ -101,10 +104,11 @@ def check(system: System, product: Callable[[Tensor], Tensor], *, seed: int = 0)
 
     For every leaf and side, uᵀJ v by the tape is compared with differences along a random v on the leaf alone (on its
     part of one side, where it has two), for four u. They agree where they differ by no more than thrice the
-    differences' own error, if that is less than a hundredth of what is compared. Otherwise other spacings are tried, up
-    to four: closer, for curvature and kinks, and wider, for rounding. Where they disagree by more than an error that is
-    small, the tape has missed something. Where
-    no spacing can tell, nothing is found, and `errors` says how much that may be. Four steps a leaf and spacing.
+    differences' own error, if that is less than a hundredth of what is compared. Where they don't, it is differences
+    that may be wrong: they look past what is finer than their spacing. So they are taken closer and closer, until
+    rounding is a hundredth of what is apart, and wider, where rounding hides all. One agreement clears the tape; it has
+    missed something where the closest differences disagree with it by more than an error that is small. Where no
+    spacing can tell, the tape is kept, and `errors` says how much that may be. Four steps a leaf and spacing.
     """
     generator = torch.Generator().manual_seed(seed)
     sides = torch.stack([torch.from_numpy(system.outer), ~torch.from_numpy(system.outer)])
@@ -117,6 +121,7 @@ def check(system: System, product: Callable[[Tensor], Tensor], *, seed: int = 0)
         v *= sides[column]
         if not bool(v.any()):  # a leaf is on one side, but for flat states
             continue
+        v *= float((v != 0).sum()) ** 0.5 / v.norm()
         found = _compared(ways, v, u, rows, sides)
         if found is None:
             unchecked.append(leaf.path)
@@ -126,60 +131,105 @@ def check(system: System, product: Callable[[Tensor], Tensor], *, seed: int = 0)
                 where = f"how {name} depends on {leaf.path}: along a random direction"
                 told = f"{where} {said.tape:.6g} by the tape, {said.steps:.6g} by differences"
                 return Check(told, tuple(unchecked))
+        unchecked += [leaf.path] * any(said.unclear for said in found)
         squares[:, column] += torch.tensor([said.error for said in found], dtype=torch.float64) ** 2
     return Check("", tuple(dict.fromkeys(unchecked)), 3 * squares.sqrt())
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One side's dependence on one leaf, along one direction, by the `tape` and by `steps`; how far the tape may be off
-    (`error`), whether they agree (`agrees`), and whether they surely differ."""
+    """Holds one side's dependence on one leaf, along one direction, by the `tape` and by `steps`; the `gap` between
+    them, root mean square, and the differences' own `off`, of which rounding makes `rounding`."""
 
     tape: float
     steps: float
-    error: float
-    agrees: bool
-    differs: bool
+    gap: float
+    off: float
+    rounding: float
+    size: float
+
+    @property
+    def error(self) -> float:
+        """How far the tape may be off."""
+        return self.gap + self.off
+
+    @property
+    def agrees(self) -> bool:
+        return self.gap <= 3 * self.off + 1e-7 * self.size and self.off <= 0.01 * self.size
+
+    @property
+    def differs(self) -> bool:
+        return self.gap > 3 * self.off + 1e-7 * self.size and self.off <= 0.1 * self.size
+
+    @property
+    def blurred(self) -> bool:
+        """Whether closer differences would tell no more."""
+        return self.rounding > 0.01 * max(self.gap, self.off - self.rounding)
+
+    @property
+    def unclear(self) -> bool:
+        return not self.agrees and self.gap > 0.1 * self.size and self.gap > 3 * self.rounding
 
 
 def _compared(
     ways: Differences, v: Tensor, u: Tensor, rows: Tensor, sides: Tensor
 ) -> tuple[Compared, Compared] | None:  # fmt: skip
-    """Outer and inner compared along v [n], at up to four spacings; None where the step has no value at any."""
+    """Outer and inner compared along v [n], at up to seven spacings; None where the step has no value at any."""
     best: list[Compared] | None = None
-    unit = max(float(torch.finfo(leaf.dtype).eps) for leaf in ways.system.leaves)
-    for times in (None, 1 / 16, 1 / 256, 8):
-        found = ways.along(v, None if times is None else min(0.2, times * ways.share))
-        if not found.value.isfinite().all():
+    for times in CLOSER:
+        now = _at(ways, v, u, rows, sides, times)
+        if now is None:
             continue
-        now = [_side(found, v, u, row, side, unit) for row, side in zip(rows, sides, strict=True)]
         best = now if best is None else [_settled(old, new) for old, new in zip(best, now, strict=True)]
-        if all(said.agrees for said in best):
+        if all(old.agrees or new.blurred for old, new in zip(best, now, strict=True)):
             break
+    if best is None or not all(said.agrees or said.differs for said in best):
+        now = _at(ways, v, u, rows, sides, WIDER)
+        if best is not None and now is not None:
+            best = [new if new.error < old.error else old for old, new in zip(best, now, strict=True)]
+        best = best or now
     return None if best is None else (best[0], best[1])
 
 
-def _side(found: Difference, v: Tensor, u: Tensor, rows: Tensor, side: Tensor, unit: float) -> Compared:
-    """`unit`: what the tape itself rounds to."""
+def _at(
+    ways: Differences, v: Tensor, u: Tensor, rows: Tensor, sides: Tensor, times: float | None
+) -> list[Compared] | None:  # fmt: skip
+    """Both sides at one spacing; None where the step has no value there."""
+    found = ways.along(v, None if times is None else min(0.2, times * ways.share))
+    if not found.value.isfinite().all():
+        return None
+    unit = max(float(torch.finfo(leaf.dtype).eps) for leaf in ways.system.leaves)  # what the tape itself rounds to
+    bit = 2 * ways.noise / found.spacing
+    return [_side(found, v, u, row, side, unit=unit, bit=bit) for row, side in zip(rows, sides, strict=True)]
+
+
+def _side(
+    found: Difference, v: Tensor, u: Tensor, rows: Tensor, side: Tensor, *, unit: float, bit: Tensor
+) -> Compared:  # fmt: skip
+    """One side compared at one spacing: `unit` is what the tape itself rounds to, `bit` [n] what rounding may hide."""
     own = (u * side) @ v
     tape, steps = rows @ v - own, (u * side) @ found.value - own
-    gap, off = float((tape - steps).square().mean().sqrt()), float(found.error[side].norm())
-    off += unit * float((rows * v).abs().sum(dim=1).max())
-    size = max(float(tape.square().mean().sqrt()), float(steps.square().mean().sqrt()))
-    allowed = 3 * off + 1e-7 * size
+    rounding = float(found.rounding[side].norm())
+    if not bool(steps.any()):  # not a bit has changed; what the tape has may be less than one
+        rounding += float(bit[side].norm()) * bool(tape.any())
+    rounding += unit * float((rows * v).abs().sum(dim=1).max())
     return Compared(
         tape=float(tape[0]),
         steps=float(steps[0]),
-        error=gap + off,
-        agrees=gap <= allowed and off <= 0.01 * size,
-        differs=gap > allowed and off <= 0.1 * size,
+        gap=float((tape - steps).square().mean().sqrt()),
+        off=float(found.error[side].norm()) + rounding - float(found.rounding[side].norm()),
+        rounding=rounding,
+        size=max(float(tape.square().mean().sqrt()), float(steps.square().mean().sqrt())),
     )
 
 
 def _settled(old: Compared, new: Compared) -> Compared:
-    """What is known of a side after one more spacing: an agreement settles it, then a sure difference."""
-    if old.agrees or new.agrees:
-        return old if old.agrees else new
-    if old.differs or new.differs:
-        return old if old.differs else new
-    return old if old.error <= new.error else new
+    """Says what is known of a side after a closer spacing: an agreement stands, if there was no difference before or it
+    is gone; else the closest that rounding doesn't blur."""
+    if old.agrees:
+        return old
+    if new.agrees and (not old.differs or new.gap <= old.gap / 4):
+        return new
+    if new.blurred:
+        return old if old.differs or old.error <= new.error else new
+    return new

@@ -55,14 +55,14 @@ def _other(one: Unseen) -> str:
 
 def _matters(one: Unseen, seen: bool) -> bool:
     """Jumps always do, the rest where the block has no derivative; of whole numbers only those of the other side."""
-    if one.kind in ("jumps", "steps too fine for derivatives"):
+    if one.kind in ("jumps", "steps too fine for derivatives", "a kink at this very state"):
         return True
     return not seen and (one.kind != "whole numbers" or one.source != one.target)
 
 
 def uncertain(m: float, error: float) -> str:
     """A word where the error of M is no longer small."""
-    return f"M is {m:.2f} ± {error:.2f}: this precision can't tell it; believe LCD" if error > 0.05 else ""
+    return f"M is {m:.2f} ± {error:.2f}: derivatives can't tell it here; believe LCD" if error > 0.05 else ""
 
 
 def total(norms: Iterable[Tensor]) -> Tensor:

@@ -9,7 +9,7 @@ itself does, to within that one's rounding.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -80,7 +80,9 @@ class Float64(TorchFunctionMode):
 
 
 def _cast(value: Any, dtype: torch.dtype) -> Any:
-    """Tensors of float64 in `dtype`."""
+    """Tensors of float64 in `dtype`, and that dtype itself."""
+    if value is torch.float64:
+        return dtype
     if isinstance(value, Tensor):
         return value.to(dtype) if value.dtype == torch.float64 else value
     return _within(value, partial(_cast, dtype=dtype))
@@ -118,12 +120,14 @@ def in_float64(drawn: torch.dtype, seen: set[torch.dtype]) -> Iterator[None]:
 @dataclass(frozen=True, eq=False)
 class Lifted:
     """The `system` to take derivatives of, whether it is `lifted` (another one than was declared), `why` a step that
-    computes in less than float64 could not be, or "", and the rounding `unit` of the coarsest dtype that was met."""
+    computes in less than float64 could not be, or "", the rounding `unit` of the coarsest dtype that was met, and the
+    leaves whose update its own rounding hides, so that nothing shows whether it is the same in float64 (`unjudged`)."""
 
     system: System
     lifted: bool
     why: str
     unit: float
+    unjudged: tuple[str, ...] = ()
 
 
 def coarsest(system: System) -> float:
@@ -135,8 +139,10 @@ def lift(system: System, *, seed: int = 0) -> Lifted:
     """The system in float64, if the step runs so and agrees with itself. A step that computes in float64 throughout is
     returned as it is.
 
-    Agreement: no leaf after the step differs by more than its own rounding, taken as 8 units of the coarsest dtype that
-    the step computes in, at the size of the leaf, and as 20 times what such a change of the whole state changes.
+    Agreement: no number's update differs by more than rounding may change it, taken as 4 units of its own leaf's dtype
+    at its size, and as 20 times a unit of the coarsest dtype that the step computes in: of the leaf's update, and what
+    such a change of the whole state changes in it. Where that is as much as the update itself, agreement says nothing
+    (`unjudged`).
     """
     default = torch.get_default_dtype()
     own, lived = coarsest(system), system.lived(system.flat)
@@ -153,26 +159,50 @@ def lift(system: System, *, seed: int = 0) -> Lifted:
         if own < 1e-15 and torch.equal(found, lived):
             return Lifted(system, False, "", own)
         unit = max([own, *(float(torch.finfo(dtype).eps) for dtype in seen)])
-        if bool(((found - lived).abs() <= _rounding(system, lived, max(unit, SINGLE), seed)).all()):
-            return Lifted(higher, True, "", unit)
+        units = _units(system, lived, seen)
+        allowed = _rounding(system, higher, found, units, unit=max(unit, SINGLE), seed=seed)
+        if bool(((found - lived).abs() <= allowed).all()):
+            return Lifted(higher, True, "", unit, _unjudged(system, found, allowed))
         why = why or "in float64 the step does something else"
     return Lifted(system, False, why, own)
 
 
-def _rounding(system: System, lived: Tensor, unit: float, seed: int) -> Tensor:
-    """[n]: how much rounding may change the state after a step, by leaf."""
-    flat, generator = system.flat, torch.Generator().manual_seed(seed)
+def _units(system: System, lived: Tensor, seen: set[torch.dtype]) -> Tensor:
+    """[n]: the rounding unit of each number after a step: of its leaf's dtype, or of a coarser one that was `seen` and
+    holds it to the last bit, as it does what was cast on the way."""
+    own = torch.zeros_like(lived)
+    for leaf in system.leaves:
+        own[leaf.coordinates] = float(torch.finfo(leaf.dtype).eps)
+    for dtype in (dtype for dtype in seen if dtype.is_floating_point):
+        unit = float(torch.finfo(dtype).eps)
+        own = torch.where(lived.to(dtype).double() == lived, own.clamp(min=unit), own)
+    return own
+
+
+def _rounding(
+    system: System, higher: System, found: Tensor, own: Tensor, *, unit: float, seed: int
+) -> Tensor:  # fmt: skip
+    """[n]: how much rounding may change the state after a step, `found` [n] by the `higher` system, where its numbers
+    have the units `own` [n] and what is computed on the way has `unit`."""
+    flat, generator = higher.flat, torch.Generator().manual_seed(seed)
     units = torch.zeros_like(flat)
     for leaf in system.leaves:
         units[leaf.coordinates] = unit if leaf.taped else float(torch.finfo(leaf.dtype).eps)
     spread = torch.zeros_like(flat)
     for _ in range(3):
         signs = 2 * torch.randint(2, flat.shape, generator=generator, dtype=torch.float64) - 1
-        with suppress(Exception):  # beside the state the step may have no value
-            spread = torch.maximum(spread, (system.lived(flat * (1 + units * signs)) - lived).abs().nan_to_num(0))
-    allowed = torch.zeros_like(flat)
+        update = higher.beside(flat * (1 + units * signs))
+        if update is not None:
+            spread = torch.maximum(spread, (update - (found - flat)).abs())
     for leaf in system.leaves:
-        here = leaf.coordinates
-        size = torch.maximum(flat[here].abs(), lived[here].abs()).max()
-        allowed[here] = 20 * spread[here].max() + 8 * unit * size
-    return allowed
+        spread[leaf.coordinates] = spread[leaf.coordinates].max()
+        spread[leaf.coordinates] += unit * (found - flat)[leaf.coordinates].abs().max()
+    return 20 * spread + 4 * own * torch.maximum(flat.abs(), found.abs())
+
+
+def _unjudged(system: System, found: Tensor, allowed: Tensor) -> tuple[str, ...]:
+    """The leaves that move, but by no more than what is allowed for rounding."""
+    moves, least = (found - system.flat).abs(), 1e-12 * torch.maximum(found.abs(), system.flat.abs())
+    return tuple(leaf.path for leaf in system.leaves
+                 if bool((moves > least)[leaf.coordinates].any())
+                 and float(moves[leaf.coordinates].norm()) < float(allowed[leaf.coordinates].norm()))  # fmt: skip

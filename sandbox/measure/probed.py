@@ -26,7 +26,8 @@ TOGETHER = 64  # probes of all modules together, or two each
 def probed(
     system: System, method: Method, belongs: Array, near: float, *, probes: int, spacing: float | None, seed: int
 ) -> tuple[Coupling, Array, Tensor]:  # fmt: skip
-    """M, the block norms of the modules, and how far the norms of the four blocks may be off by the derivatives [2, 2].
+    """Returns M, the block norms of the modules, and how far the derivatives may put the norms of the four blocks off
+    [2, 2].
 
     By the tape `probes` probes a block, random partition and module. By differences, where a probe costs two steps for
     each group of leaves of like size, as many for M alone, 8 for each partition, and for each module from 8 down to 2,
@@ -72,9 +73,9 @@ def _errors(system: System, product: Product, noise: Tensor, spacing: float | No
         for v in some * source:
             used, checked, rounding = product(v[None, None])[0, 0], v.clone(), torch.zeros_like(v)
             for part in ways.groups(v):
-                one = ways.along(part)
+                one = ways.checked(part)
                 checked += one.value - part
-                rounding += one.rounding + (one.spread if spacing is not None else 0)
+                rounding += one.error if spacing is None else one.rounding + one.spread
             off = (used - checked).abs() + rounding
             for row, target in enumerate(sides):
                 squares[row, column] += float(off[target].square().sum()) / len(some)

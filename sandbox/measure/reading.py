@@ -105,6 +105,7 @@ def read(
         raise wrong(expected="a spacing > 0", got=f"{spacing!r}", do="It is a share of each leaf's size.")
     counted = Counted(step)
     system = declare(counted, state, outer, inner=inner, seed=seed)
+    first = system.lived(system.flat)
     parts = _modules(system, modules)
     belongs = belonging(parts, system.n)
     near = _near(system, bounds)
@@ -114,21 +115,27 @@ def read(
     high = lifted.system
     way = _method(high, "differences" if spacing is not None and method == "auto" else method, seed)
     if system.n <= largest:
-        j, norms, coupling, errors = _whole(high, way, belongs, near, spacing, partitions, seed)
+        j, norms, coupling, errors = _exact(
+            high, way, belongs=belongs, near=near, spacing=spacing, partitions=partitions, seed=seed
+        )
     else:
         j = None
         coupling, norms, errors = probed(high, way.method, belongs, near, probes=probes, spacing=spacing, seed=seed)
     cut = _cut(system, cut_steps)
-    table = total([coupling.outer_outer, coupling.outer_inner, coupling.inner_outer, coupling.inner_inner])
-    errors = errors + way.errors + (lifted.unit * table if lifted.lifted else 0)
-    doubt = error_of_m(table, errors)
-    found = () if spacing is not None else unseen(high, table > errors, seed=seed)  # a wide one looks past jumps
+    of_k = total([coupling.outer_outer, coupling.outer_inner, coupling.inner_outer, coupling.inner_inner])
+    errors = errors + way.errors + (lifted.unit * of_k if lifted.lifted else 0)
+    doubt = error_of_m(of_k, errors)
+    known = None if j is None else torch.from_numpy(j)
+    found = () if spacing else unseen(high, of_k > errors, jacobian=known, seed=seed)  # a wide one looks past jumps
+    if not torch.equal(system.lived(system.flat), first):
+        raise wrong(expected="a function of the state", got="another state after the same one, many calls later",
+                    do="Put its memory into the state.")  # fmt: skip
     gone = 0.0 if isinstance(cut, str) else float(cut.divergence.max())
     return Reading(
         n=system.n,
         outer=int(system.outer.sum()),
         method=way.method,
-        note=_note(system, lifted, way.note, uncertain(float(coupling.m), doubt)),
+        note=_note(system, first, lifted, way.note, uncertain(float(coupling.m), doubt)),
         coupling=replace(coupling, error=coupling.error + doubt),
         merge_index=None if j is None else merge_index(j, system.outer),
         components=components(norms, dict(zip(parts, belongs.sum(axis=1), strict=True))),
@@ -136,15 +143,16 @@ def read(
         integrability=None if j is None else integrability(j),
         feedback=None if j is None else feedback(j, system.outer),
         jacobian=j,
-        blind=blindness(table, errors, found, gone, max(1e-9, min(64 * lifted.unit, 0.01))),
+        blind=blindness(of_k, errors, found, gone, max(1e-9, min(64 * lifted.unit, 0.01))),
         errors=errors.numpy(),
         calls=counted.calls,
     )
 
 
-def _whole(
+def _exact(
     system: System,
     way: Way,
+    *,
     belongs: Array,
     near: float,
     spacing: float | None,
@@ -164,12 +172,14 @@ def _whole(
     return j, norms, exact_coupling(j, system.outer, partitions=partitions, seed=seed, near_bound=near), errors
 
 
-def _note(system: System, lifted: Lifted, *words: str) -> str:
+def _note(system: System, first: Tensor, lifted: Lifted, *words: str) -> str:
     precision = "read in float64, without the step's own rounding" if lifted.lifted else ""
+    if lifted.unjudged:
+        precision += f" (which hides the update of {', '.join(lifted.unjudged)}: nothing shows that it is the same)"
     if lifted.why and coarsest(system) > 1e-15:
         precision = f"read in the step's own precision: {lifted.why}"
     draw = f"the step draws random numbers: of the draw of seed {system.seed}" if system.draws() else ""
-    still = torch.equal(system.lived(system.flat), system.flat)
+    still = torch.equal(first, system.flat)
     idle = "the step changes nothing: is it given what it works on?" if still else ""
     return "; ".join(word for word in (*words, precision, draw, idle) if word)
 
@@ -221,11 +231,11 @@ def _modules(system: System, modules: Mapping[str, str | Sequence[str]] | None) 
 def _cut(system: System, steps: int) -> LoopCut | str:
     """LCD, or why it can't be had: a course that diverges later on is no reason to lose what is known of this step."""
     try:
-        whole = system.whole
+        run = system.with_discrete
         compared = np.arange(len(system.sides)) < system.n if system.discrete else None
-        return loop_cut(whole.lived, whole.flat, whole.sides, steps, compared=compared, numbered=True)
-    except (ArithmeticError, ValueError) as error:  # of the step too; a MeasureError is a ValueError
-        return str(error)
+        return loop_cut(run.lived, run.flat, run.sides, steps, compared=compared, numbered=True)
+    except Exception as error:  # of a foreign step too, whatever it is
+        return str(error) or type(error).__name__
 
 
 def _near(system: System, bounds: Mapping[str, tuple[float, float]] | None) -> float:

@@ -39,8 +39,8 @@ def _error(found: Reading) -> str:
     if found.blind:
         return "of what has a derivative"
     if found.jacobian is None:
-        return f"± {error:.3f} (standard error)"
-    if found.method == "tape" and error < 1e-4:
+        return f"± {error:.3f} (standard error, and what derivatives may be off)"
+    if found.method == "tape" and error < 1e-4 and "unverified" not in found.note:
         return "exact"
     return f"± {error:.1g} (by {'two spacings' if found.method == 'differences' else 'its precision'})"
 

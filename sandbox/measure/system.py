@@ -1,8 +1,8 @@
 """Any system as a step on one flat state, with named leaves and a declared partition into outer and inner.
 
 Leaves that are not floating point (counters, positions) have no derivative: they are handed to the step as declared,
-and advance only where the step is repeated (`whole`). A leaf that requires a gradient is handed out so: a step that
-differentiates by its own learning rate declares it with one. What a state may be is said in `state`.
+and advance only where the step is repeated (`with_discrete`). A leaf that requires a gradient is handed out so: a step
+that differentiates by its own learning rate declares it with one. What a state may be is said in `state`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class System:
     around: Callable[[], AbstractContextManager[Any]] = nullcontext
 
     @property
-    def whole(self) -> System:
+    def with_discrete(self) -> System:
         """The same with its discrete leaves as coordinates after the others: for running it, not for derivatives. Those
         that no outer path covers are inner."""
         return replace(self, leaves=self.leaves + self.discrete, discrete=())
@@ -69,6 +69,15 @@ class System:
         with self.around(), _fixed_generators(_seed(self.seed, at)):
             after = self.step(handed)
         return collect(handed if after is None else after, self.state, self.leaves).detach()
+
+    def beside(self, flat: Tensor) -> Tensor | None:
+        """[n]: the update from `flat` [n], a state beside the declared one; None where a foreign step fails there,
+        however it does, and where it is not finite."""
+        try:
+            update = self.lived(flat) - self.rounded(flat)
+        except Exception:
+            return None
+        return update if bool(update.isfinite().all()) else None
 
     def at(self, number: int) -> System:
         """The same with the draws of step `number` of a course."""
@@ -135,6 +144,9 @@ def declare(step: Step, state: Any, outer: Any, *, inner: Any = None, seed: int 
     n = leaves[-1].stop
     whole = System(step, state, leaves + discrete, (), np.zeros(0, bool))
     side = _mask(whole, outer)
+    if side.any() and not side[:n].any():
+        raise wrong(expected="an outer that has a derivative", got="whole numbers or truth values alone",
+                    do="Pass 3.0 for 3, if it may vary; else only `cut.loop_cut` can say what it does.")  # fmt: skip
     members(side[:n], n)
     if inner is not None:
         rest = _mask(whole, inner)
@@ -192,7 +204,8 @@ def _generators() -> tuple[Any, ...]:
 def _fixed_generators(seed: int) -> Iterator[None]:
     """The same draws from the global generators at every call, and the caller's own untouched."""
     python, numpy = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=[]):
+    cuda = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with torch.random.fork_rng(devices=cuda):
         random.seed(seed)
         np.random.seed(seed)
         torch.default_generator.manual_seed(seed)

@@ -143,7 +143,69 @@ def test_whole_numbers_that_carry_the_feedback_are_told() -> None:
     assert "M is blind here" in found.blind
     with_clock = read(whole, {"rate": torch.tensor(0.1).double(), "w": torch.tensor(0.4).double(), "n": 2},
                       outer=("rate", "n"))  # fmt: skip
-    assert with_clock.blind == "" or "inner" in with_clock.blind
+    assert with_clock.blind == ""  # what it counts is no answer to the inner here, and the outer's own
+
+
+def at_a_bound(s: dict[str, Any]) -> dict[str, Any]:
+    """The rate answers a position, which can only fall."""
+    paid = [0.1, 0.1, 0.1, 0.7][min(s["n"], 3)]
+    return {"rate": s["rate"] * 0.9 + paid, "w": s["w"] * 0.9 + 0.1 * s["rate"], "n": min(s["n"], 3)}
+
+
+def test_whole_numbers_are_moved_both_ways() -> None:
+    state = {"rate": torch.tensor(0.3).double(), "w": torch.tensor(0.5).double(), "n": 3}
+    assert "the outer answers the inner by whole numbers" in read(at_a_bound, state, outer="rate", cut_steps=1).blind
+
+
+def quantised(grain: float) -> Any:
+    """Six weights on a grid, with a small slope beside."""
+
+    def step(s: dict[str, Tensor]) -> dict[str, Tensor]:
+        seen = (0.01 * s["w"] + torch.round(s["w"] * grain) / grain).sum()
+        return {"a": 0.9 * s["a"] + 0.1 * seen, "w": s["w"] * 0.7 + 0.2 * s["a"]}
+
+    return step
+
+
+@pytest.mark.parametrize("grain", [8, 64, 128])
+def test_a_staircase_of_middling_steps_is_told(grain: float) -> None:
+    for seed in range(2):
+        w = torch.randn(6, generator=torch.Generator().manual_seed(seed)).double()
+        found = read(quantised(grain), {"a": torch.tensor([0.5]).double(), "w": w}, outer="a", cut_steps=1)
+        assert "the outer answers the inner by jumps" in found.blind
+
+
+def test_small_jumps_of_what_is_else_smooth_are_no_staircase() -> None:
+    """A hundred units that switch on, each by a hundredth of a slope that runs on."""
+    edges = torch.linspace(-3, 3, 101).double()
+
+    def step(s: dict[str, Tensor]) -> dict[str, Tensor]:
+        on = (s["b"] > edges).double().sum() / 100
+        return {"a": 0.8 * s["a"] + 0.1 * (s["b"].square().sum() + 0.1 * on), "b": 0.7 * s["b"] + 0.2 * s["a"]}
+
+    found = read(step, {"a": torch.ones(1).double(), "b": torch.full((1,), 0.31).double()}, outer="a", cut_steps=1)
+    assert found.blind == ""
+
+
+def test_a_kink_at_the_state_is_called_one() -> None:
+    def step(s: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {"a": 0.8 * s["a"] + 0.1 * torch.relu(s["b"]), "b": 0.7 * s["b"] + 0.2 * s["a"]}
+
+    found = read(step, {"a": torch.ones(1).double(), "b": torch.zeros(1).double()}, outer="a", cut_steps=1)
+    assert found.blind or "can't tell" in found.note
+    assert "too fine" not in found.blind
+    assert "exact" not in str(found)
+
+
+def test_a_table_that_ends_beside_the_state_is_read() -> None:
+    paid = [0.1, 0.2, 0.3, 0.5]
+
+    def step(s: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {"a": s["a"] * 0.9 + paid[int(s["w"] * 10)], "w": s["w"] * 0.9 + 0.1 * s["a"]}
+
+    found = read(step, {"a": torch.tensor(0.2).double(), "w": torch.tensor(0.3999).double()}, outer="a")
+    assert "by jumps" in found.blind
+    assert "index out of range" in str(found.cut)  # on its way
 
 
 def told(norms: list[list[float]], *found: Unseen, divergence: float = 0.0) -> str:

@@ -116,3 +116,32 @@ def test_a_numpy_step_that_rounds_inside_reads_with_the_error_that_this_makes() 
     ):
         assert abs(float(norm) - expected) <= error + 1e-12
     assert 1e-9 < read_norms.max() < 1e-2
+
+
+def other(s: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Five times as fast in float64, though hardly a rounding of the state."""
+    rate = 5e-3 if s["a"].dtype == torch.float64 else 1e-3
+    return {"a": s["a"] + rate * s["b"], "b": s["b"] - 1e-3 * s["a"]}
+
+
+def test_the_update_must_be_the_same_and_not_the_state_alone() -> None:
+    ones = {"a": torch.ones(3), "b": torch.ones(3)}
+    assert not lift(declare(other, ones, "a")).lifted
+    half = {name: value.bfloat16() for name, value in ones.items()}
+    found = read(other, half, outer="a", cut_steps=1)  # bfloat16 hides what would tell
+    assert "which hides the update of a, b" in found.note
+
+
+def test_a_coarse_leaf_does_not_hide_another_draw_of_a_fine_one() -> None:
+    def step(s: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        drawn = torch.randn_like(s["w"])
+        after = s["w"] - 0.01 * s["r"] * (s["w"] + 3 * drawn * s["w"].sin())
+        return {"r": s["r"] - 1e-3 * (drawn * after).sum() * s["r"], "w": after, "mean": s["mean"] * 1}
+
+    state = {
+        "r": torch.tensor([0.5]).double(),
+        "w": torch.linspace(-2, 2, 40).double(),
+    }  # from 16 on torch draws otherwise in float32
+    coarse = read(step, state | {"mean": torch.ones(2).bfloat16()}, outer="r", cut_steps=1)
+    fine = read(step, state | {"mean": torch.ones(2).double()}, outer="r", cut_steps=1)
+    assert float(coarse.coupling.m) == pytest.approx(float(fine.coupling.m), abs=1e-6)

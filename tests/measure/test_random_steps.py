@@ -90,15 +90,16 @@ def judged(seed: int) -> bool:
     if found.blind or "can't tell" in found.note:
         return False
     known = made.known(state["a"], state["b"])
-    if floating:
-        assert found.jacobian is not None  # a counter that only counts has no row or column in K
+    assert found.jacobian is not None
+    if floating:  # a counter that only counts has no row or column in K
+        k, at = found.jacobian - np.eye(found.n), found.n - 1
+        assert not np.any([k[at], k[:, at]]), (seed, k[at], k[:, at])
     assert abs(float(found.coupling.m) - known) <= float(found.coupling.error) + 1e-12, (seed, made.cut, made.rates)
     return float(found.coupling.error) < 0.05
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_a_random_step_is_read_within_its_printed_error_or_told(seed: int) -> None:
-    judged(seed)
+def test_random_steps_are_read_within_their_printed_errors_and_nearly_all_are_read() -> None:
+    assert sum(judged(seed) for seed in range(20)) >= 18
 
 
 @pytest.mark.slow

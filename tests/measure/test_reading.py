@@ -246,6 +246,31 @@ def test_a_step_that_fails_later_on_does_not_lose_what_is_known_of_this_one() ->
     assert "division" in str(found)
 
 
+def test_a_memory_that_shows_after_some_calls_is_refused() -> None:
+    calls: list[int] = []
+
+    def step(s: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        calls.append(1)
+        return {"a": 0.8 * s["a"] + (0.1 if len(calls) < 10 else 0.2) * s["b"], "b": 0.7 * s["b"] + 0.2 * s["a"]}
+
+    with pytest.raises(MeasureError, match="another state after the same one"):
+        read(step, {name: torch.ones(1).double() for name in "ab"}, outer="a")
+
+
+def test_an_influence_of_less_than_a_bit_is_no_certain_zero() -> None:
+    def step(s: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return {"a": s["a"] + 1e-19 * s["b"] + 1e-15 * (s["a"] - 1), "b": 0.9 * s["b"] + 1e3 * (s["a"] - 1)}
+
+    found = read(step, {name: torch.ones(1).double() for name in "ab"}, outer="a", cut_steps=1)
+    assert float(found.errors[0, 1]) > 1e-19
+    assert "can't tell" in found.note
+
+
+def test_whole_numbers_alone_are_no_outer() -> None:
+    with pytest.raises(MeasureError, match="whole numbers or truth values alone"):
+        read(lambda s: s, {"bits": 3, "w": torch.ones(2)}, outer="bits")
+
+
 def test_a_step_is_a_function() -> None:
     with pytest.raises(MeasureError, match="a step: a function of the state; got 3"):
         read(3, torch.zeros(2), outer=[0])  # type: ignore[arg-type]
@@ -287,7 +312,7 @@ def test_probes_by_differences_cost_what_the_page_says(leaves: int) -> None:
     state |= {"lr": torch.tensor(0.05).double()}
     exact = read(wide, state, outer="lr", partitions=2, cut_steps=1)
     found = read(wide, state, outer="lr", largest=0, method="differences", cut_steps=1)
-    assert found.calls < (500 if leaves == 5 else 1000)
+    assert found.calls < (520 if leaves == 5 else 1000)
     assert abs(float(found.coupling.m - exact.coupling.m)) < 3 * float(found.coupling.error)
     assert found.errors.max() < 1e-6
 

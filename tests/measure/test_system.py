@@ -210,7 +210,7 @@ def test_discrete_leaves_come_last_and_keep_their_kind() -> None:
         return {**s, "n": s["n"] + 1, "on": not s["on"], "ids": s["ids"] + 1}
 
     state = {"n": 3, "on": True, "a": number(1), "ids": np.array([1, 2], np.int32), "b": number(2)}
-    whole = declare(step, state, ("a", "n")).whole
+    whole = declare(step, state, ("a", "n")).with_discrete
     assert [leaf.path for leaf in whole.leaves] == ["a", "b", "n", "on", "ids"]
     assert whole.sides.tolist() == [True, False, True, False, False, False]
     assert whole.lived(whole.lived(whole.flat)).tolist() == [1, 2, 5, 1, 3, 4]
