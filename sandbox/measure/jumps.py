@@ -18,9 +18,9 @@ from sandbox.measure.differences import Difference, Differences
 from sandbox.measure.system import System
 
 REACHES = (0.3, 1.0, 3.0)  # of each number's own size, or of its leaf's where it is 0
-FARTHER = (1.0, 3.0, 10.0)  # where what is drawn may turn
+FARTHER = (1.0, 3.0, 10.0)  # where what is drawn or chosen may turn
 TOWARDS = (0.3, 0.9, -0.3, -1.0)  # 0, and away from it
-LINES, DRAWS = 3, 8  # of a step without draws, and of one that draws
+LINES, DRAWS = 3, 8  # of a step whose loop is seen, and of one that draws or seems to have none
 HALVINGS = 20
 LAST = 8  # of the halvings: a curve's change shrinks in them by 2^8, that of a jump doesn't
 LOOKS, NEAR = (2, 4, 7, 10), 2.0**-HALVINGS  # after which halvings the slope is looked at, and over how little
@@ -44,21 +44,23 @@ class Unseen:
 
 
 def unseen(system: System, seen: Tensor, *, jacobian: Tensor | None = None, seed: int = 0) -> tuple[Unseen, ...]:
-    """Returns all that is found along three lines a side, of a step that draws along eight, each with draws of its own:
-    one towards 0 and away from it, and random ones. Seven or eight steps a line, some five more where it is curved,
-    and twenty where there is a jump. `seen` [2, 2] says which blocks have derivatives (row target, column source);
-    `jacobian` [n, n] is the one that M was read from. Without it, differences along the lines stand for it."""
+    """Returns all that is found along three lines a side: one towards 0 and away from it, the others at random. Where
+    no loop is seen, which a jump would close, and of a step that draws they are eight, in that case each with draws of
+    its own. Seven or eight steps a line, some five more where it is curved, and twenty where there is a jump. `seen`
+    [2, 2] says which blocks have derivatives (row target, column source); `jacobian` [n, n] is the one that M was read
+    from. Without it, differences along the lines stand for it."""
     sides = torch.stack([torch.from_numpy(system.outer), ~torch.from_numpy(system.outer)])
     generator, found = torch.Generator().manual_seed(seed), dict[tuple[int, int], Unseen]()
     usual = Differences(system)
     size = torch.where(usual.flat == 0, usual.sizes, usual.flat.abs())
     several = system.draws()
-    for number in range(DRAWS if several else LINES):
+    farther = several or not bool(seen[0, 1] & seen[1, 0])  # no loop is seen: a jump would close it
+    for number in range(DRAWS if farther else LINES):
         ways = Differences(system.at(number)) if several and number else usual
         for source in (0, 1):
             drawn = torch.randn(system.n, generator=generator, dtype=torch.float64)
             line = torch.where(usual.flat != 0, -usual.flat, size * drawn) if number == 0 else size * drawn
-            reaches = TOWARDS if number == 0 else FARTHER if several else REACHES
+            reaches = TOWARDS if number == 0 else FARTHER if farther else REACHES
             line = line * sides[source]
             if ways.here is None:
                 continue
