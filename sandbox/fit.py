@@ -17,7 +17,7 @@ Make = Callable[[Config], Loop]
 Choice = dict[str, Any]  # key of a configuration: what stands there
 PARTIES = ("rule", "task", "meta_learner", "engine", "model", "gate", "lifetime")
 STEPS = 2  # the first edit acts in the second step, and a life that persists is then of another age
-UNTRIED = ("gymnasium",)  # members that are never proposed: what they need is not installed with the rest
+UNTRIED = ("gymnasium", "adam", "adamw", "rmsprop")  # never proposed: it may not be installed; sgd goes where they do
 MOST = 60  # compositions that are tried before none is named
 
 
