@@ -47,8 +47,9 @@ class Adam:
         return adaptive.process(params, batch, reach)
 
     def update(self, phi: Params, params: Params, grads: Params, slots: Params) -> tuple[Params, Params]:
-        grads = adaptive.weighed(self.weight_decay, params, grads)
-        return adaptive.adam(
-            adaptive.rate(phi), adaptive.learned(phi["beta1"]), adaptive.learned(phi["beta2"]), 10 ** phi["eps"],
-            params, grads, slots,
-        )  # fmt: skip
+        return self.stepped(phi, params, adaptive.weighed(self.weight_decay, params, grads), slots)
+
+    def stepped(self, phi: Params, params: Params, grads: Params, slots: Params) -> tuple[Params, Params]:
+        """Weights and slots after a step that leaves `weight_decay` out."""
+        first, second = adaptive.learned(phi["beta1"]), adaptive.learned(phi["beta2"])
+        return adaptive.adam(adaptive.rate(phi), first, second, 10 ** phi["eps"], params, grads, slots)
