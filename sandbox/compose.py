@@ -44,6 +44,13 @@ SWAPPED = ("rule", "meta_learner", "gate", "engine", "model")  # groups whose ch
 
 
 @contextmanager
+def loader() -> Iterator[Any]:
+    """What Hydra reads the house's configurations with."""
+    with _house():
+        yield GlobalHydra.instance().config_loader()
+
+
+@contextmanager
 def _house() -> Iterator[None]:
     """Hydra over the house's configurations, also within a job of Hydra's, which it leaves as it was."""
     tell_hydra()
@@ -118,7 +125,7 @@ def _there(root: str, rest: Sequence[str], value: str, known: Sequence[Place]) -
 
 def as_typed(words: Sequence[str]) -> list[str]:
     """Overrides as a person writes them."""
-    return [word.lstrip("+") for word in words if word.lstrip("+").partition("=")[0] != "launch"]
+    return [word.lstrip("+") for word in words if word.lstrip("+").partition("=")[0] not in ("launch", "sweep")]
 
 
 # ---- settings follow their member -----------------------------------------------------------------------------------

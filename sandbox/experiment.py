@@ -38,7 +38,7 @@ COUNTS = ("seeds", "tasks", "steps", "horizon", "threads")
 LEVEL = ("meta_learner", "gate", "horizon", "lifetime", "allow", "reads", "anchor", "faults")
 KEYS = (*COSMETIC, *COUNTS, *LEVEL, "task", "model", "rule", "engine", "meter", "seed", "above", "per_lane", "device",
         "scored")  # fmt: skip
-OURS = ("launch", "force", "trust", "check", "scored")  # may be left out
+OURS = ("launch", "sweep", "objective", "force", "trust", "check", "scored")  # may be left out
 
 
 # ---- objects --------------------------------------------------------------------------------------------------------
@@ -123,9 +123,11 @@ def prepare(config: Config) -> Loop:
 # ---- runs -----------------------------------------------------------------------------------------------------------
 
 
-def perform(config: Config, overrides: Sequence[str] = (), *, tell: Callable[[str], None] = lambda word: None,
+def perform(config: Config, overrides: Sequence[str] = (), *, apart: Sequence[str] = (),
+            tell: Callable[[str], None] = lambda word: None,
             found: Callable[[Path], None] = lambda folder: None) -> Path:  # fmt: skip
-    """Run a configuration, or continue it, or skip it where it is finished; returns its folder.
+    """Run a configuration, or continue it, or skip it where it is finished; returns its folder. `apart`: those of its
+    overrides by which it differs from the other jobs of its sweep.
 
     A run of other code is not gone on with and not passed off: `StaleError`, unless it had failed, or `force` says to
     run it anew. What a folder held is then kept aside in its `past`. `tell` is told what a user might not expect, and
@@ -154,7 +156,7 @@ def perform(config: Config, overrides: Sequence[str] = (), *, tell: Callable[[st
         torch.set_num_threads(config["threads"])
         notes = Notes(folder, config["steps"], time.monotonic(), {})
         try:
-            _live(unchecked, starts, overrides, notes)
+            _live(unchecked, starts, (overrides, apart), notes)
         except MeasureError as error:
             notes.say("failed", error=str(error))
             raise SandboxError(str(error)) from error
@@ -201,7 +203,7 @@ def _settle(folder: Path, config: Config, data: str, tell: Callable[[str], None]
             do="'force=true' runs it anew and keeps the old results aside; or change it back."))  # fmt: skip
 
 
-def _live(config: Config, starts: Sequence[Starts], overrides: Sequence[str], notes: Notes) -> None:
+def _live(config: Config, starts: Sequence[Starts], words: tuple[Sequence[str], Sequence[str]], notes: Notes) -> None:
     folder, seeds = notes.folder, seeds_of(config)
     loop = prepare(config | {"force": "changed"} if config.get("force") else config)  # not again what it lives by
     loop = replace(loop, journal=DiskJournal(folder))
@@ -211,7 +213,7 @@ def _live(config: Config, starts: Sequence[Starts], overrides: Sequence[str], no
     notes.reached.update(step=done, from_step=done)
     kept = {key: {"force": False, "check": "on"}.get(key, value) for key, value in config.items()}
     write_whole(folder / "config.yaml", yaml.safe_dump(kept, sort_keys=False).encode())
-    notes.describe(about(identity(config), overrides, built_of(config), data_of(loop)))
+    notes.describe({"apart": list(words[1]), **about(identity(config), words[0], built_of(config), data_of(loop))})
     lineage.write_readings(folder, [reading for meter in loop.meters for reading in meter.readings])
     notes.say("running")
     trackers: list[Tracker] = []

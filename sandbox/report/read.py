@@ -16,10 +16,11 @@ from sandbox.core.error import LineageError, did_you_mean, explain
 from sandbox.core.reading import Reading
 from sandbox.lines.file import LINEAGE, read, texts
 from sandbox.lines.line import Line, Reader
-from sandbox.lines.readings import read_readings
+from sandbox.lines.readings import described, read_readings
 
 Array = NDArray[np.float64]
 
+PROCESS = "performance/process"
 OUTCOMES = {"edits/accepted": ("accepted",), "edits/refused": ("rejected", "refused", "rolled back")}
 
 
@@ -67,6 +68,18 @@ def read_run(folder: Path, label: str | None = None) -> Run:
         readings=read_readings(folder),
         torn=written and texts(folder)[1],
     )
+
+
+def last(folder: Path, name: str | None) -> float | None:
+    """The mean over seeds of a reading when it was last taken, by default P, or A where no meter reads P; None where it
+    never was taken. Raises `LineageError` for a name that the run doesn't have."""
+    run = read_run(folder)
+    name = name or next((one for one in (PROCESS, "own") if one in run.columns), "own")
+    if name not in run.columns and not any(described(name, [reading]) for reading in run.readings):
+        raise LineageError(explain(expected="a reading of this run as its objective", got=f"'{name}'",
+                                   do=did_you_mean(name, list(run.columns))))  # fmt: skip
+    values = run.series(name)[1]
+    return float(values[-1].mean()) if len(values) else None
 
 
 def _columns(folder: Path) -> tuple[list[int], int, dict[str, tuple[Array, Array]]]:

@@ -1,0 +1,120 @@
+"""One job, in whatever process a launcher gives it: from what Hydra composed to a run, its errors in a manifest."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from sandbox.compose import OLD, as_typed, label_of, left_out, settled
+from sandbox.core.error import SandboxError
+from sandbox.lines.launch import append, me, read_plan
+from sandbox.places import Place, folder_of, trusted_by
+
+ENDS = (signal.SIGTERM, signal.SIGHUP)  # what a scheduler, a time limit or a closed terminal sends
+TRACEBACK = "traceback.txt"  # in the folder of a run that failed by an exception that nobody foresaw
+
+
+def live(config: DictConfig) -> float | None:
+    """Live one job. What a sweeper goes by is returned, if the job has it: its objective, NaN where it failed.
+
+    Every error is told in the manifest of the launch, by job; none is raised but an interruption.
+    """
+    _know_label()  # in a worker too
+    hydra = HydraConfig.get()
+    words, folders = list(hydra.overrides.task), _named()
+    own = settled(config, hydra.runtime.choices, words, folders)
+    run: dict[str, Any] = OmegaConf.to_container(OmegaConf.create(own), resolve=True)  # type: ignore[assignment]
+    run["runs"] = str((Path(hydra.runtime.cwd) / run["runs"]).resolve())  # whatever hydra.job.chdir says
+    manifest, number = Path(run.pop("launch")), 0 if OmegaConf.is_missing(hydra.job, "num") else hydra.job.num
+    plan = read_plan(manifest)
+    apart = plan.apart(number) if plan else []
+    entry = {"job": number, "label": run["label"], "steps": run["steps"], "apart": apart, **me()}
+    place = Path(run["runs"])
+
+    def tell(word: str) -> None:
+        append(manifest, {"job": number, "told": word})
+
+    def found(folder: Path) -> None:
+        nonlocal place
+        place = folder
+        append(manifest, entry | {"folder": str(folder)})
+
+    try:
+        for word in left_out(config, own, words):
+            tell(f"{run['label']}: {word}")
+        with ended_as_interrupted():
+            from sandbox.experiment import perform, trusted
+
+            run["trust"] = [*trusted(run), *trusted_by(words, folders)]
+            folder = perform(run, as_typed(words), apart=apart, tell=tell, found=found)
+            return objective(folder, run.get("objective"))
+    except SandboxError as error:
+        append(manifest, entry | _where(place) | {"error": str(error)})
+    except Exception as error:
+        told = place / TRACEBACK if place != Path(run["runs"]) else manifest.with_suffix(f".{number}.{TRACEBACK}")
+        told.write_text(traceback.format_exc())
+        append(manifest, entry | _where(place) | {"error": f"{type(error).__name__}: {error} (see {told})"})
+    return math.nan
+
+
+def objective(folder: Path, name: str | None) -> float | None:
+    """What a search goes by: the mean over seeds of a reading when it was last taken, by default P, or A of a run that
+    reads no P; None where it was never read. Raises `ConfigError` for a name that no meter of the run reads."""
+    from sandbox.report.read import last
+
+    return last(folder, name)
+
+
+@contextmanager
+def ended_as_interrupted(first: Callable[[int], None] = lambda number: None) -> Iterator[None]:
+    """SIGTERM and SIGHUP do what Ctrl-C does, once, after they have been handed to `first`. Those that are ignored
+    (nohup) stay so."""
+
+    def end(number: int, frame: Any) -> None:
+        for each in known:
+            signal.signal(each, signal.SIG_IGN)
+        first(number)
+        raise KeyboardInterrupt
+
+    here = threading.current_thread() is threading.main_thread()  # no other thread may say what a signal does
+    known = {each: before for each in ENDS if here and (before := signal.getsignal(each)) is not signal.SIG_IGN}
+    for each in known:
+        signal.signal(each, end)
+    try:
+        yield
+    finally:
+        for each, before in known.items():
+            signal.signal(each, before)
+
+
+def _where(place: Path) -> dict[str, str]:
+    return {"run": place.name}
+
+
+def _named() -> tuple[Place, ...]:
+    """The folders that the command line of this job names."""
+    sources = [one for one in HydraConfig.get().runtime.config_sources if "command-line" in one.provider]
+    return tuple(Place("command line", one.path, f"{one.schema}://{one.path}",
+                       Path(one.path) if one.schema == "file" else folder_of(one.path))
+                 for one in sources)  # fmt: skip
+
+
+def _label() -> str:
+    return label_of(HydraConfig.get().runtime.choices, HydraConfig.get().overrides.task)
+
+
+def _know_label() -> None:
+    register = "register_new_resolver" if OLD else "register_resolver"  # 1.4 renames it
+    getattr(OmegaConf, register)("label", _label, replace=True)
+
+
+_know_label()

@@ -1,0 +1,107 @@
+"""The files of a launch: what was planned, and a line for whatever became of each job. One writer and one reader.
+
+`runs/launches/<launch>.plan.json` is written once, before the first job; `<launch>.jsonl`, its manifest, grows. A sweep
+is all launches of one name: the command that began it, and those that went on with it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sandbox.core.error import LineageError, explain
+
+LAUNCHES, PLAN, MANIFEST = "launches", ".plan.json", ".jsonl"
+Entry = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A launch before its first job. `sweep`: what its jobs are called together; `command`: its words, to be given
+    again; `folder`: where it was given; `varies`: the keys that are swept, as typed; `jobs`: the words of each job;
+    `began`: seconds since 1970."""
+
+    sweep: str
+    command: tuple[str, ...]
+    folder: str
+    varies: tuple[str, ...]
+    jobs: tuple[tuple[str, ...], ...]
+    began: float
+
+    def apart(self, job: int) -> list[str]:
+        """The words by which a job differs from the others: `rule.lr=0.1`, `seed=2`; none where it is alone."""
+        if job >= len(self.jobs):  # of a sweeper that makes up its jobs as it goes
+            return []
+        return [word for word in self.jobs[job] if word.lstrip("+").partition("=")[0] in self.varies]
+
+
+def write_plan(manifest: Path, plan: Plan) -> None:
+    """Leave the plan beside its manifest, whole or not at all."""
+    path = manifest.with_suffix(PLAN)
+    half = path.with_name(f".{path.name}.half")
+    half.write_text(json.dumps(asdict(plan), indent=1))
+    half.replace(path)
+
+
+def read_plan(manifest: Path) -> Plan | None:
+    """The plan of a launch; None where there is none, as beside those of earlier versions."""
+    path = manifest.with_suffix(PLAN)
+    if not path.is_file():
+        return None
+    try:
+        told = json.loads(path.read_text())
+        return Plan(told["sweep"], tuple(told["command"]), told["folder"], tuple(told["varies"]),
+                    tuple(map(tuple, told["jobs"])), told["began"])  # fmt: skip
+    except (ValueError, KeyError, TypeError) as error:
+        raise LineageError(explain(expected=f"the plan of a launch in {path}", got=f"{type(error).__name__}: {error}",
+                                   do="Remove it: its manifest tells which runs there are."))  from error  # fmt: skip
+
+
+def append(manifest: Path, entry: Mapping[str, Any]) -> None:
+    """Add a line, in one write: several processes add to one manifest."""
+    with manifest.open("ab", buffering=0) as file:
+        file.write(json.dumps(entry).encode() + b"\n")
+
+
+def entries(manifest: Path) -> list[Entry]:
+    """Every whole line. One of {`job`, `label`, `steps`, `pid`, `host`, `folder`}: a job that has found its folder;
+    {`job`, `label`, `error`}: one that failed; {`job`, `told`}: a sentence for the user."""
+    return [json.loads(line) for line in manifest.read_bytes().split(b"\n")[:-1] if line]
+
+
+def me() -> dict[str, Any]:
+    """The process that lives a job, as its manifest names it."""
+    return {"pid": os.getpid(), "host": socket.gethostname()}
+
+
+def here(entry: Mapping[str, Any]) -> bool:
+    """Whether the process of an entry is one of this machine's, and not this one."""
+    return entry.get("host", socket.gethostname()) == socket.gethostname() and entry.get("pid") != os.getpid()
+
+
+def launches(runs: Path) -> list[Path]:
+    """The manifests of all launches beside these runs, oldest first."""
+    return sorted((runs / LAUNCHES).glob(f"*{MANIFEST}"), key=lambda path: (path.stat().st_mtime, path.name))
+
+
+def sweep_of(manifest: Path) -> str:
+    """The name of the sweep that a launch belongs to; one without a plan is a sweep by its own name."""
+    plan = read_plan(manifest)
+    return plan.sweep if plan else manifest.stem
+
+
+def key_of(word: str) -> str:
+    """`rule.lr` of `++rule.lr=0.1`."""
+    return word.lstrip("+~").partition("=")[0]
+
+
+def swept(jobs: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """The keys of which not all jobs have the same word."""
+    keys = dict.fromkeys(key_of(word) for job in jobs for word in job)
+    told = {key: {next((word for word in job if key_of(word) == key), "") for job in jobs} for key in keys}
+    return tuple(key for key, words in told.items() if len(words) > 1)

@@ -1,0 +1,54 @@
+"""How much memory a process holds, and whether it ended for want of it."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+GIB = 2**30
+
+
+class Memory:
+    """What the kernel has counted so far of processes that it killed for want of memory. Linux tells; elsewhere nothing
+    is known, and nothing is claimed."""
+
+    def __init__(self) -> None:
+        self.kills = _kills()
+
+    def held(self, pid: int) -> int:
+        """Bytes that a process holds now; 0 where that isn't known."""
+        with suppress(OSError, ValueError, StopIteration):
+            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+            return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+        return 0
+
+    def why(self, code: int | None, most: int) -> str:
+        """Why a process ended that had no chance to say so: in words, from its exit code and the most that it held."""
+        if code is None or code >= 0:
+            return f"its process ended with exit code {code}, and left no word"
+        name = signal.Signals(-code).name if -code in {one.value for one in signal.Signals} else f"signal {-code}"
+        held = f", holding {most / GIB:.2f} of {_all() / GIB:.1f} GiB when last looked at" if most else ""
+        if -code != signal.SIGKILL:
+            return f"killed by {name}{held}"
+        kills, self.kills = self.kills, _kills()
+        if self.kills > kills:
+            return f"out of memory: the kernel killed it{held}. Run fewer jobs at a time (hydra.launcher.n_jobs=1)"
+        return f"killed by {name}{held}; a kernel that runs out of memory does that"
+
+
+def _all() -> int:
+    with suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemTotal:"))
+    return 0
+
+
+def _kills() -> int:
+    """How many processes the kernel has killed for want of memory."""
+    for path, key in (("/proc/vmstat", "oom_kill"), ("/sys/fs/cgroup/memory.events", "oom_kill")):
+        with suppress(OSError, ValueError):
+            for line in Path(path).read_text().splitlines():
+                if line.split()[0] == key:
+                    return int(line.split()[1])
+    return 0
