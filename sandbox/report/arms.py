@@ -12,7 +12,7 @@ import numpy as np
 from sandbox.core.error import LineageError, did_you_mean, explain
 from sandbox.report.read import OUTCOMES, Array, Run
 
-NOT_A_DIFFERENCE = ("label", "runs", "tracker", "seed", "seeds")
+NOT_A_DIFFERENCE = ("label", "runs", "tracker", "seed", "seeds", "trust", "force", "sweep", "objective", "check")
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from sandbox.core.reading import Reading
 from sandbox.measure.interval import bands
 from sandbox.report.arms import Arm, flat
+from sandbox.report.course import COUNTED, track
 from sandbox.report.dial import dialled, draw_dial
-from sandbox.report.read import Array
 from sandbox.report.readings import head, told
 from sandbox.report.study import Study
 from sandbox.report.style import STYLE, colours, count, fit, legend, tidy, title
@@ -25,7 +25,6 @@ COLUMNS = 4
 PANEL = (3.7, 2.85)  # inches, with the room around it
 LEFT, BOTTOM, HEAD = 0.65, 0.55, 0.95  # inches
 NOTHING = Study()
-POINTS = 400  # about as many as a panel is wide in pixels
 
 
 @dataclass(frozen=True)
@@ -46,9 +45,6 @@ class Panel:
     def log(self) -> bool:
         """The own loss may fall by orders of magnitude: on a log axis, where all of it is positive."""
         return self.reading.name == "own"
-
-
-COUNTED = {"edits/accepted": "Edits accepted", "edits/refused": "Edits not accepted"}  # so far, not as shares
 
 
 def draw(arms: Sequence[Arm], out: Path, study: Study = NOTHING, *, everything: bool = False) -> list[Path]:
@@ -81,7 +77,7 @@ def panels(arms: Sequence[Arm], study: Study = NOTHING) -> tuple[list[Panel], li
     main: list[Panel] = []
     other: list[Panel] = []
     for reading in readings:
-        if reading.name not in nulls and any(len(_track(arm, reading)[0]) for arm in arms):
+        if reading.name not in nulls and any(len(track(arm, reading)[0]) for arm in arms):
             first = reading.headline or reading.name in study.order or reading.name.startswith(tuple(families))
             (main if first else other).append(Panel(reading))
     return main, other
@@ -114,26 +110,10 @@ def page(arms: Sequence[Arm], key: str | None, drawn: Sequence[Panel]) -> Figure
     return figure
 
 
-def _track(arm: Arm, reading: Reading) -> tuple[Array, Array]:
-    """Steps and values of a reading, at most `POINTS` of them. Edits as their sum so far, and nothing where there never
-    was one; what has a better side without the start, which would squeeze all that was learned into a strip."""
-    steps, values = arm.series(reading.name)
-    seen = np.isfinite(values).any(axis=1)
-    if reading.name in COUNTED:
-        seen = seen & values.any()
-        values = values.cumsum(axis=0)
-    if reading.better:
-        seen = seen & (steps > 0)
-    rows = np.flatnonzero(seen)
-    if len(rows) > POINTS:
-        rows = rows[np.linspace(0, len(rows) - 1, POINTS).astype(int)]
-    return steps[rows], values[rows]
-
-
 def _fill(axes: Axes, panel: Panel, arms: Sequence[Arm], inks: Sequence[str]) -> None:
     positive = True
     for place, (arm, ink) in enumerate(zip(arms, inks, strict=True)):
-        steps, values = _track(arm, panel.reading)
+        steps, values = track(arm, panel.reading)
         if len(steps):
             mean, low, high = bands(values)
             width = 3.2 - 1.8 * place / max(1, len(arms) - 1)  # where arms coincide, those below still show
@@ -141,7 +121,7 @@ def _fill(axes: Axes, panel: Panel, arms: Sequence[Arm], inks: Sequence[str]) ->
             axes.fill_between(steps, low, high, color=ink, alpha=0.2 if len(arms) < 5 else 0.1, linewidth=0, zorder=1)
             positive = positive and (mean > 0).any() and not (mean <= 0).any() and not (low <= 0).any()
         if panel.reading.null:
-            steps, values = _track(arm, Reading(panel.reading.null, ""))
+            steps, values = track(arm, Reading(panel.reading.null, ""))
             if len(steps):
                 axes.plot(steps, bands(values)[0], color=ink, linestyle=(0, (4, 2)), linewidth=1.1)
     axes.set_title(panel.title)
