@@ -22,7 +22,8 @@ LINES = 6  # how many lines of a panel are told apart by colour; the others are 
 class Question:
     """`ask` in words, `number` what is told, `answers` {place of the arm: its interval at the last step}. `above`,
     `below`, `open`: what it means that the interval lies on a side of 0, or holds it; empty where 0 means nothing.
-    `first`: which end is told first. `missing`: what to do where no arm has an answer."""
+    `first`: which end is told first. `missing`: what to do where no arm has an answer, or what the answers leave open.
+    `warns`: whether to lie above 0 is bad news."""
 
     ask: str
     number: str
@@ -32,6 +33,7 @@ class Question:
     open: str = ""
     first: str = "higher"
     missing: str = ""
+    warns: bool = False
 
     @property
     def ranked(self) -> list[int]:
@@ -46,7 +48,7 @@ def questions(arms: Sequence[Arm], study: Study) -> list[Question]:
     asked = [_merges(arms, reading, readings) for reading in readings if reading.null and reading.headline]
     asked = asked or [Question("Which one merges?", "M minus its null", {}, missing="meter=[…,merge] reads M.")]
     objectives = [reading for reading in readings if reading.headline and reading.better and not reading.null]
-    return [*asked, *_overfits(arms), *(_fares(arms, reading) for reading in objectives if reading.name != "own")]
+    return [*asked, _overfits(arms), *(_fares(arms, reading) for reading in objectives if reading.name != "own")]
 
 
 def _merges(arms: Sequence[Arm], reading: Reading, readings: Sequence[Reading]) -> Question:
@@ -61,18 +63,20 @@ def _merges(arms: Sequence[Arm], reading: Reading, readings: Sequence[Reading]) 
                     "not told apart from its null")  # fmt: skip
 
 
-def _overfits(arms: Sequence[Arm]) -> list[Question]:
-    """P on the audit's data minus P on the gate's; and, where a gate has data of its own, that minus P on practice."""
+def _overfits(arms: Sequence[Arm]) -> Question:
+    """P on the audit's data minus P on the gate's, where some arm has both; or else P on the gate's minus P on practice,
+    which tells of the practice data alone."""
     gate = {place: values for place, arm in enumerate(arms) if (values := arm.final(GATE)) is not None}
     audit = {place: values for place, arm in enumerate(arms) if (values := arm.final(AUDIT)) is not None}
     both = {place: paired(audit[place], gate[place]) for place in gate if place in audit}
-    ask = Question("Which one overfits its gate?", "P on the audit's data − P on the gate's", both, "overfits",
-                   "no: the audit is easier", "no sign of it",
-                   missing="meter=[…,gap] reads both sides where lives are episodic and the gate has data.")  # fmt: skip
-    practised = Question("Which one overfits its practice?", "P on the gate's data − P on practice",
-                         {place: interval(values) for place, values in gate.items()}, "overfits",
-                         "no: the gate's data are easier", "no sign of it")  # fmt: skip
-    return [ask, practised] if gate else [ask]
+    if both or not gate:
+        return Question("Which one overfits its gate?", "P on the audit's data − P on the gate's", both, "overfits",
+                        "no: the audit is easier", "no sign of it", warns=True,
+                        missing="meter=[…,gap] reads P on practice, the gate's data and the audit's.")  # fmt: skip
+    return Question("Which one overfits, as its gate sees it?", "P on the gate's data − P on practice",
+                    {place: interval(values) for place, values in gate.items()}, "overfits its practice",
+                    "no: the gate's data are easier", "no sign of it", warns=True,
+                    missing="Overfitting of the gate itself takes an audit, which is read where lives are episodic.")  # fmt: skip
 
 
 def _fares(arms: Sequence[Arm], reading: Reading) -> Question:

@@ -30,6 +30,12 @@ function text(x) {
   return told.replace("-", "−");
 }
 
+/** A number at an axis, as short as it can be. */
+function mark(x) {
+  const size = Math.abs(x);
+  return (x === 0 || size >= 1e-4 && size < 1e6 ? String(Number(x.toPrecision(6))) : x.toExponential().replace("e+", "e")).replace("-", "−");
+}
+
 /** `mean [low, high]`; the mean alone where there is no interval. `sign`: with a plus sign. */
 function told([mean, low, high], sign = false) {
   const head = sign && mean > 0 ? `+${text(mean)}` : text(mean);
@@ -71,11 +77,11 @@ function axes({ width, height, left, bottom, top = 10, right = 10 }, x, y, xs, y
   const made = svg("g", { class: "axes" });
   for (const at of ticks(...xs)) {
     made.append(svg("line", { x1: x(at), x2: x(at), y1: top, y2: height - bottom }),
-      svg("text", { x: x(at), y: height - bottom + 15, "text-anchor": "middle", text: text(at) }));
+      svg("text", { x: x(at), y: height - bottom + 15, "text-anchor": "middle", text: mark(at) }));
   }
   for (const at of ticks(...ys)) {
     made.append(svg("line", { x1: left, x2: width - right, y1: y(at), y2: y(at) }),
-      svg("text", { x: left - 6, y: y(at) + 4, "text-anchor": "end", text: text(at) }));
+      svg("text", { x: left - 6, y: y(at) + 4, "text-anchor": "end", text: mark(at) }));
   }
   made.append(svg("text", { class: "name", x: width - right, y: height - 4, "text-anchor": "end", text: names[0] }),
     svg("text", { class: "name", x: left, y: top - 8, text: names[1] }));
@@ -95,6 +101,19 @@ function armButton(place, label = ARMS[place].name) {
     onfocus: () => hover(place), onblur: () => hover(null),
   }, el("i", { style: `background:${coloured().has(place) ? `var(${INKS[coloured().get(place)]})` : "transparent"}` }),
   el("span", { text: label }));
+}
+
+/** A setting's key, as short as it says what it is: `meta_learner` of `meta_learner._target_`. */
+function keyed(key) {
+  return key.replace(/\._target_$/, "").split(".").slice(-2).join(".");
+}
+
+/** A name of so many letters at most: its middle is left out, since names differ at their ends. */
+function brief(name, most) {
+  const letters = [...name];
+  if (letters.length <= most) return name;
+  const headed = Math.ceil(most / 3);
+  return `${letters.slice(0, headed).join("")}…${letters.slice(letters.length - (most - 1 - headed)).join("")}`;
 }
 
 /** Words beside the pointer. */

@@ -18,7 +18,7 @@ function editsSection() {
   const draw = () => {
     const here = [...chosen(), ...visible()].filter((arm, k, all) => EDITS[arm].asked && all.indexOf(arm) === k);
     if (!here.includes(looked.arm)) Object.assign(looked, { arm: here[0] ?? null, page: 0, path: "" });
-    box.replaceChildren(...(looked.arm === null ? [el("p", { class: "none", text: "No arm that is shown has asked for an edit." })] : drawEdits(here, draw)));
+    box.replaceChildren(...(looked.arm === null ? [el("p", { class: "none", text: "No arm that is shown has asked for an edit." })] : drawEdits(here, draw, Math.max(560, box.clientWidth))));
   };
   hold(box, draw);
   return place.append(frame("What was asked for, and what became of it",
@@ -30,7 +30,7 @@ function editRows() {
   return visible().flatMap((place) => EDITS[place].rows.map((row) => ({ arm: ARMS[place].name, ...row })));
 }
 
-function drawEdits(here, draw) {
+function drawEdits(here, draw, width) {
   const { asked, rows } = EDITS[looked.arm];
   const paths = [...new Set(rows.map((row) => row.path))];
   if (!paths.includes(looked.path)) looked.path = "";
@@ -43,7 +43,7 @@ function drawEdits(here, draw) {
     paths.length > 1 ? pick("path", [["", "all paths"], ...paths.map((path) => [path, path])], looked.path, (value) => { looked.path = value; }) : null,
     ...VERDICTS.map((verdict) => verdictBox(verdict, ofPath, draw)));
   const sampled = rows.length < asked ? el("p", { class: "note", text: `${rows.length} of ${asked} edits: whole steps, evenly over the run. All are in lineage.jsonl.` }) : null;
-  return [controls, sampled, tree(ofPath, looked.arm), pages(left, draw), editTable(left.slice(looked.page * PAGE, (looked.page + 1) * PAGE))];
+  return [controls, sampled ?? "", tree(ofPath, looked.arm, width), pages(left, draw), editTable(left.slice(looked.page * PAGE, (looked.page + 1) * PAGE))];
 }
 
 function verdictBox(verdict, rows, draw) {

@@ -51,7 +51,8 @@ function card(question) {
   const without = ranked.length
     ? missing ? el("p", { class: "note", text: `${missing} of ${visible().length} arms have no such reading.` }) : null
     : el("p", { class: "none", text: `No arm that is shown tells. ${question.missing}` });
-  return frame(question.ask, question.number, rows, answer(question, ranked), list, more, without);
+  const open = ranked.length && question.missing ? el("p", { class: "note", text: question.missing }) : null;
+  return frame(question.ask, question.number, rows, answer(question, ranked), list, more, without, open);
 }
 
 /** The card's answer in a sentence, before any row is read. */
@@ -91,7 +92,7 @@ function rankRow(question, place, ends) {
   if (low !== null) marks.append(svg("line", { x1: held(low), x2: held(high), y1: 7, y2: 7, stroke: ink, "stroke-width": 2 }));
   if (mean !== null && x(mean) >= 0 && x(mean) <= 100) marks.append(svg("line", { x1: x(mean), x2: x(mean), y1: 2, y2: 12, stroke: ink, "stroke-width": 4 }));
   const verdict = outcome(question, found);
-  const kind = question.above ? ["below", "open", "above"][sign(found) + 1] : "";
+  const kind = ["far", "open", question.warns ? "warn" : "far"][sign(found) + 1];
   return el("li", {}, armButton(place), marks, el("span", { class: "number", title: `n = ${n}`, text: told(found, Boolean(question.above)) }),
     verdict ? el("span", { class: `verdict ${kind}`, text: verdict }) : null);
 }
@@ -105,11 +106,14 @@ function claims() {
       expected: ["below 0", "–", "above 0"][claim.sign + 1], found: claim.outcome, says: claim.say };
   });
   const most = 40;
-  const [from, to] = reach(mostly(rows.flatMap((row) => [row.low, row.high, row.mean])), 0.04);
+  const ends = (letter) => {
+    const [from, to] = reach(mostly(rows.filter((row) => row.reading === letter).flatMap((row) => [row.low, row.high, row.mean])), 0.04);
+    return [Math.min(from, 0), Math.max(to, 0)];
+  };
   const line = (claim, row) => el("tr", { class: row.found },
     el("td", { text: claim.say || `${claim.letter} of ${claim.arm} against ${claim.than}` }),
     el("td", { text: `${row.reading}: ${row.arm} − ${row.than}` }),
-    el("td", {}, claimMark(claim.found, Math.min(from, 0), Math.max(to, 0))),
+    el("td", {}, claimMark(claim.found, ...ends(row.reading))),
     el("td", { class: "number", text: told(claim.found, true) }), el("td", { class: "number", text: row.n }),
     el("td", { text: row.expected }), el("td", {}, el("span", { class: `verdict ${row.found}`, text: row.found })));
   const table = el("table", { class: "claims" },

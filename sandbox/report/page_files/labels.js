@@ -65,6 +65,24 @@ function above(u, name) {
   });
 }
 
+/** Give each label a height `y` at least so far from the next and as near to its line's end as that allows: labels
+ * that would meet form a block, and a block stands about the middle of its ends. */
+function apart(labels, least, top, bottom) {
+  labels.sort((a, b) => a.from - b.from);
+  const blocks = [];
+  for (const label of labels) {
+    let block = { of: [label], middle: label.from };
+    while (blocks.length && block.middle - blocks.at(-1).middle < (block.of.length + blocks.at(-1).of.length) / 2 * least) {
+      const of = [...blocks.pop().of, ...block.of];
+      block = { of, middle: of.reduce((sum, one) => sum + one.from, 0) / of.length };
+      const half = (of.length - 1) / 2 * least;
+      block.middle = Math.max(top + half, Math.min(bottom - half, block.middle));
+    }
+    blocks.push(block);
+  }
+  for (const { of, middle } of blocks) of.forEach((label, k) => { label.y = middle + (k - (of.length - 1) / 2) * least; });
+}
+
 /** The names of the coloured arms where their lines end, moved apart where they would meet. */
 function ends(u, name) {
   const ratio = devicePixelRatio;
@@ -77,17 +95,11 @@ function ends(u, name) {
     const y = u.valToPos(course[1][k], "y", true);
     labels.push({ place, x: u.valToPos(course[0][k], "x", true), from: Math.max(bbox.top, Math.min(bbox.top + bbox.height, y)) });
   }
-  labels.sort((a, b) => a.from - b.from);
-  const least = LINE * ratio;
-  labels.forEach((label, k) => { label.y = k ? Math.max(label.from, labels[k - 1].y + least) : label.from; });
-  const over = labels.length ? labels.at(-1).y - (bbox.top + bbox.height) : 0;
-  for (let k = labels.length - 1, floor = over > 0 ? bbox.top + bbox.height : Infinity; k >= 0; k--) {
-    labels[k].y = Math.min(labels[k].y, floor);
-    floor = labels[k].y - least;
-  }
+  apart(labels, LINE * ratio, bbox.top, bbox.top + bbox.height);
   ctx.save();
   ctx.font = `${11 * ratio}px ${css("--font")}`;
   ctx.textBaseline = "middle";
+  ctx.textAlign = "left";
   const edge = bbox.left + bbox.width;
   for (const label of labels) {
     const bold = label.place === state.hover;

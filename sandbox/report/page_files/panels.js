@@ -40,7 +40,8 @@ function panels() {
   });
 }
 
-function panelGroup(title, readings, open) {
+function panelGroup(group, readings, open) {
+  const title = group.charAt(0).toUpperCase() + group.slice(1);
   return el("details", { open, class: "group" }, el("summary", {}, el("span", { text: title }), ` (${readings.length})`),
     el("div", { class: "grid" }, ...readings.map(panel)));
 }
@@ -134,7 +135,7 @@ function drawPanel(box, reading) {
       y: log ? { distr: 3, range: [lowest * 0.8, high] } : { range: [low, high] },
     },
     axes: [{ ...axis, size: 26, space: 46, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 1e6] },
-      { ...axis, size: 52, space: 34, values: (_, marks) => marks.map((mark) => mark === null ? "" : text(mark)) }],
+      { ...axis, size: 52, space: 34, values: (_, marks) => marks.map((at) => at === null ? "" : mark(at)) }],
     cursor: { sync: { key: "steps" }, points: { show: false }, y: false, drag: { x: true, y: false } },
     series, bands,
     hooks: {

@@ -5,7 +5,7 @@ const MOST_READINGS = 6;
 
 /** The axes: {title, of(arm), words: names in place of numbers, or null}. */
 function coordinates() {
-  const settings = DATA.settings.map((key) => ({ title: key, of: (arm) => arm.settings[key] })).slice(0, MOST_SETTINGS);
+  const settings = DATA.settings.map((key) => ({ title: keyed(key), of: (arm) => arm.settings[key] })).slice(0, MOST_SETTINGS);
   const questions = DATA.asked.filter((question) => Object.keys(question.answers).length).map((question) => ({
     title: question.number, of: (arm, place) => question.answers[place]?.[0] }));
   const own = READINGS.has("own") ? [{ title: "A", of: (arm) => arm.finals.own?.[0] }] : [];
@@ -38,7 +38,6 @@ function drawParallel(box, found) {
   const width = left + gap * (found.length - 1) + 100;
   const made = svg("svg", { width, height: top + height + foot, role: "img", "aria-label": "Parallel coordinates" });
   const ys = found.map((axis) => scale(axis.ends, [top + height, top]));
-  found.forEach((axis, k) => made.append(coordinate(axis, left + k * gap, ys[k], top, height, k)));
   const at = (axis, k, place) => {
     const value = axis.of(ARMS[place], place);
     if (value === null || value === undefined) return null;
@@ -53,14 +52,15 @@ function drawParallel(box, found) {
     made.append(svg("path", { d: line, fill: "none", stroke: ink, "stroke-width": [1, 2, 3.5][rank(place)], class: "hit", onclick: () => toggle(place),
       onmousemove: (event) => { hover(place); tip(event, ARMS[place].name); }, onmouseleave: (event) => { hover(null); tip(event, ""); } }));
   }
+  found.forEach((axis, k) => made.append(coordinate(axis, left + k * gap, ys[k], top, height, k)));
   box.replaceChildren(made);
 }
 
 function coordinate(axis, x, y, top, height, k) {
   const made = svg("g", { class: "axes" }, svg("line", { class: "axis", x1: x, x2: x, y1: top, y2: top + height }),
-    svg("text", { class: "name", x, y: k % 2 ? top - 22 : top - 10, "text-anchor": "middle", text: brief(axis.title.replace(/^.*\.(?=\w+\.\w+)/, ""), 30) }, svg("title", { text: axis.title })));
-  const marks = axis.words ? axis.words.map((word, n) => [n, brief(word, 14)]) : ticks(...axis.ends, 4).map((mark) => [mark, text(axis.log ? Number((10 ** mark).toPrecision(2)) : mark)]);
+    svg("text", { class: "name", x, y: k % 2 ? top - 22 : top - 10, "text-anchor": "middle", text: brief(axis.title, 30) }, svg("title", { text: axis.title })));
+  const marks = axis.words ? axis.words.map((word, n) => [n, brief(word, 14)]) : ticks(...axis.ends, 4).map((at) => [at, mark(axis.log ? Number((10 ** at).toPrecision(2)) : at)]);
   const every = Math.ceil(marks.length / 16);
-  for (const [mark, word] of marks.filter((_, n) => n % every === 0)) made.append(svg("text", { x: x - 5, y: y(mark) + 4, "text-anchor": "end", text: word }));
+  for (const [at, word] of marks.filter((_, n) => n % every === 0)) made.append(svg("text", { x: x - 5, y: y(at) + 4, "text-anchor": "end", text: word }));
   return made;
 }

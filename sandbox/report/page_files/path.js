@@ -58,20 +58,12 @@ function drawPath(box) {
     const [first, last] = [points[0], points.at(-1)];
     made.append(svg("circle", { cx: x(first[1]), cy: y(first[2]), r: 4, fill: "var(--back)", stroke: ink, "stroke-width": 2 }),
       svg("circle", { cx: x(last[1]), cy: y(last[2]), r: 4.5, fill: ink }));
-    ends.push({ place, x: x(last[1]), y: y(last[2]) });
+    ends.push({ place, x: x(last[1]), from: y(last[2]) });
   }
-  ends.sort((a, b) => a.y - b.y).forEach((end, k) => {
-    end.at = k ? Math.max(end.y, ends[k - 1].at + 14) : end.y;
-    made.append(svg("line", { class: "lead", x1: end.x + 6, y1: end.y, x2: size.width - size.right + 8, y2: end.at }),
-      svg("text", { x: size.width - size.right + 12, y: end.at + 4, text: brief(ARMS[end.place].name, 17) }, svg("title", { text: ARMS[end.place].name })));
-  });
+  apart(ends, 14, size.top, size.height - size.bottom);
+  for (const end of ends) {
+    made.append(svg("line", { class: "lead", x1: end.x + 6, y1: end.from, x2: size.width - size.right + 8, y2: end.y }),
+      svg("text", { x: size.width - size.right + 12, y: end.y + 4, text: brief(ARMS[end.place].name, 17) }, svg("title", { text: ARMS[end.place].name })));
+  }
   return box.replaceChildren(made);
-}
-
-/** A name of so many letters at most: its middle is left out. */
-function brief(name, most) {
-  const letters = [...name];
-  if (letters.length <= most) return name;
-  const headed = Math.ceil(most / 3);
-  return `${letters.slice(0, headed).join("")}…${letters.slice(letters.length - (most - 1 - headed)).join("")}`;
 }

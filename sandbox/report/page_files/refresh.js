@@ -27,7 +27,7 @@ function bar() {
 function pick(key) {
   const values = [...new Set(ARMS.map((arm) => String(arm.settings[key])))].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
   if (values.length < 2 || values.length > VALUES) return null;
-  return el("label", {}, `${key} `, el("select", { name: key, onchange: (event) => {
+  return el("label", { title: key }, `${keyed(key)} `, el("select", { name: key, onchange: (event) => {
     if (event.target.value) state.settings[key] = event.target.value; else delete state.settings[key];
     changed();
   } }, el("option", { value: "", text: "all" }), ...values.map((value) => el("option", { value, text: value }))));

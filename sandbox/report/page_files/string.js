@@ -1,7 +1,7 @@
 // The string from H through P to A: a triangle whose sides are the three distances, moving over reflective steps.
 
 const [HP, PA, HA] = DATA.distances;
-const SIDE = 200;
+const SIDE = 150; // pixels of the longest distance
 
 /** The arms that have all three distances. */
 function stretched() {
@@ -80,21 +80,20 @@ function placed(place, k) {
 function triangle(place, step, most) {
   const steps = ARMS[place].courses[HP][0];
   const k = steps.findLastIndex((at) => at <= step);
-  const wide = SIDE * 1.5;
-  const made = svg("svg", { viewBox: `${-SIDE * 0.3} -16 ${wide + SIDE * 0.25} ${SIDE * 0.85}`, role: "img" });
+  const made = svg("svg", { viewBox: `${-SIDE * 0.6} -20 ${SIDE * 2.2} ${SIDE + 62}`, role: "img", "aria-label": `The string of ${ARMS[place].name} at step ${step}` });
   const ways = steps.slice(0, k + 1).map((_, one) => placed(place, one)).filter(Boolean);
   const here = k < 0 ? null : placed(place, k);
   if (!here) {
     made.append(svg("text", { x: 0, y: 60, text: "not read at this step" }));
     return made;
   }
-  const ground = SIDE * 0.62;
-  const at = (x, y) => [x / most * SIDE, ground - y / most * SIDE * 0.95];
+  const ground = SIDE;
+  const at = (x, y) => [x / most * SIDE, ground - y / most * SIDE];
   const line = (points, attributes) => svg("polyline", { points: points.map((point) => point.join(",")).join(" "), fill: "none", ...attributes });
   const ink = coloured().has(place) ? `var(${INKS[coloured().get(place)]})` : "var(--faint)";
   const [h, p, a] = [at(0, 0), at(here[0], here[1]), at(here[2], 0)];
   made.append(
-    svg("line", { class: "ground", x1: -SIDE * 0.2, x2: SIDE * 1.3, y1: ground, y2: ground }),
+    svg("line", { class: "ground", x1: -SIDE * 0.3, x2: SIDE * 1.3, y1: ground, y2: ground }),
     line(ways.map(([x, y]) => at(x, y)), { stroke: ink, opacity: 0.35 }),
     line(ways.map(([, , x]) => at(x, 0)), { stroke: ink, opacity: 0.35, "stroke-width": 4 }),
     svg("line", { x1: h[0], y1: h[1], x2: a[0], y2: a[1], stroke: "var(--faint)", "stroke-dasharray": "4 3" }),
@@ -104,6 +103,6 @@ function triangle(place, step, most) {
     svg("circle", { cx: x, cy: y, r: 4.5, fill: name === "H" ? "var(--ink)" : name === "P" ? "var(--back)" : ink, stroke: ink, "stroke-width": 2 }),
     svg("text", { class: "letter", x: x + (name === "A" ? 4 : name === "H" ? -4 : 0), y: y + off, "text-anchor": "middle", text: name })));
   const [hp, pa, ha] = legs(place, k);
-  made.append(svg("text", { class: "legs", x: -SIDE * 0.28, y: SIDE * 0.82, text: `d(H,P) ${text(hp)}   d(P,A) ${text(pa)}   d(H,A) ${text(ha)}   slack ${text(hp + pa - ha)}` }));
+  made.append(svg("text", { class: "legs", x: SIDE * 0.5, y: SIDE + 38, "text-anchor": "middle", text: `HP ${text(hp)} · PA ${text(pa)} · HA ${text(ha)} · slack ${text(hp + pa - ha)}` }));
   return made;
 }

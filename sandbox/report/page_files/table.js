@@ -39,7 +39,7 @@ function sorted(items, columns, start) {
 }
 
 function armsTable() {
-  const settings = DATA.settings.map((key) => ({ title: key.split(".").slice(-2).join("."), help: key, of: (place) => ARMS[place].settings[key],
+  const settings = DATA.settings.map((key) => ({ title: keyed(key), help: key, of: (place) => ARMS[place].settings[key],
     show: (place) => brief(text(ARMS[place].settings[key] ?? null), 24), number: ARMS.some((arm) => typeof arm.settings[key] === "number") }));
   const asked = DATA.asked.filter((question) => question.above && Object.keys(question.answers).length).map((question) => ({
     title: question.number, help: question.ask, number: true, of: (place) => question.answers[place]?.[0],

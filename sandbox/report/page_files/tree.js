@@ -3,21 +3,20 @@
 const TRUNKS = 12; // seeds that are drawn
 const GAP = 26; // pixels from one trunk to the next
 
-function tree(rows, place) {
+function tree(rows, place, width) {
   const seeds = [...new Set(rows.map((row) => row.seed))].sort((a, b) => a - b);
   const drawn = seeds.slice(0, TRUNKS);
-  const width = 960;
   const height = drawn.length * GAP + 34;
   const xs = reach(rows.map((row) => row.step), 0.01);
   const x = scale(xs, [70, width - 10]);
-  const made = svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "tree", role: "img", "aria-label": `Edits of ${ARMS[place].name} over steps` });
+  const made = svg("svg", { width, height, class: "tree", role: "img", "aria-label": `Edits of ${ARMS[place].name} over steps` });
   for (const at of ticks(...xs, 10).filter((at) => at >= 0)) {
-    made.append(svg("line", { class: "tick", x1: x(at), x2: x(at), y1: 4, y2: height - 22 }), svg("text", { x: x(at), y: height - 8, "text-anchor": "middle", text: text(at) }));
+    made.append(svg("line", { class: "tick", x1: x(at), x2: x(at), y1: 4, y2: height - 22 }), svg("text", { x: x(at), y: height - 8, "text-anchor": "middle", text: mark(at) }));
   }
   const ink = coloured().has(place) ? `var(${INKS[coloured().get(place)]})` : "var(--ink)";
   drawn.forEach((seed, row) => made.append(trunk(rows.filter((one) => one.seed === seed), seed, 14 + row * GAP, x, xs, ink)));
   const over = seeds.length > TRUNKS ? el("p", { class: "note", text: `The first ${TRUNKS} of ${seeds.length} seeds; the table has all.` }) : null;
-  return el("div", {}, made, over);
+  return el("div", { class: "scroll" }, made, over);
 }
 
 function trunk(rows, seed, y, x, xs, ink) {
