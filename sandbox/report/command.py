@@ -82,7 +82,7 @@ def report(
     out.mkdir(parents=True, exist_ok=True)
     console = Console(highlight=False)
     page = out / PAGE
-    size = write_page(page, name_of(paths), _document(told))
+    size = page_of(told, page)
     if not arms:
         raise LineageError(explain(expected="at least one line of lineage", got=f"{len(told.failures)} jobs that left none",
                                    do=f"{page} tells why each of them failed."))  # fmt: skip
@@ -96,7 +96,7 @@ def report(
 
     from sandbox.report.figures import draw
 
-    drawn = draw(arms, out, study, everything=everything)
+    drawn = draw(arms, out, study, told.found, everything=everything)
     console.print(f"{page} ({size / 1e6:.2f} MB, loads nothing)", style="dim", soft_wrap=True)
     for path in [out / "table.txt", out / "table.json", *drawn, *map(_folder, told.runs)]:
         console.print(str(path), style="dim", soft_wrap=True)
@@ -118,14 +118,16 @@ def follow(
         if page is None:
             page = out / PAGE
             print(f"{page} loads itself again every {every:g} s until the runs have ended; Ctrl-C ends this.", flush=True)
-        write_page(page, name_of(paths), _document(told), refresh=None if ended else every)
+        page_of(told, page, refresh=None if ended else every)
         if ended:
             return
         time.sleep(max(every, time.monotonic() - began))
 
 
-def _document(told: Report) -> dict[str, object]:
-    return document(told.arms, told.runs, told.failures, told.found, told.study)
+def page_of(told: Report, path: Path, *, refresh: float | None = None) -> int:
+    """Write the page of a report; returns its size in bytes."""
+    held = document(told.arms, told.runs, told.failures, told.found, told.study)
+    return write_page(path, name_of(told.paths), held, refresh=refresh)
 
 
 def _place(paths: Sequence[Path], told: Report) -> Path:

@@ -1,53 +1,51 @@
-"""Whether runs go on: by what they say of themselves, and by the processes that live them."""
+"""Whether runs go on: by what they say of themselves, by who lives them, and by what their launch has still to do."""
 
 from __future__ import annotations
 
-import json
 import os
-import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from sandbox.lines.launch import entries, read_plan
-
-DONE = ("finished", "failed", "interrupted", "killed")
+from sandbox.lines.launch import Entry, entries, read_plan
+from sandbox.lines.place import free, status
 
 
 def over(paths: Sequence[Path]) -> bool:
-    """Whether no run of `paths` goes on and no job of their launches is still to come."""
-    return all(_launched(path) if path.is_file() else all(map(_done, _folders(path))) for path in paths)
+    """Whether no run of `paths` goes on, and no job of their launches is still to come."""
+    return all(_launched(path) if path.is_file() else not any(map(_lives, _folders(path))) for path in paths)
 
 
 def _launched(manifest: Path) -> bool:
-    plan = read_plan(manifest)
-    last: dict[int, Mapping[str, Any]] = {entry["job"]: entry for entry in entries(manifest) if "label" in entry and "job" in entry}
-    ended = all("error" in entry or _done(Path(entry.get("folder", "")), entry) for entry in last.values())
-    told = len(last) >= len(plan.jobs) if plan else True
-    return ended and (told or not _launcher_lives(manifest))
+    if _launcher_lives(manifest):
+        plan = read_plan(manifest)
+        last: dict[int, Entry] = {entry["job"]: entry for entry in entries(manifest) if "label" in entry}
+        done = [entry for entry in last.values() if "error" in entry or _ended(Path(entry["folder"]))]
+        return plan is not None and len(done) >= len(plan.jobs)
+    return not any(_lives(Path(entry["folder"])) for entry in entries(manifest) if "folder" in entry)
 
 
-def _done(folder: Path, entry: Mapping[str, Any] | None = None) -> bool:
-    """Whether a run says that it has ended, or the process that lived it is gone."""
-    try:
-        state = json.loads((folder / "status.json").read_text()).get("state")
-    except (OSError, ValueError):
-        state = None
-    if state in DONE:
-        return True
-    return entry is not None and entry.get("host") == socket.gethostname() and not _lives(entry.get("pid"))
+def _ended(folder: Path) -> bool:
+    return status(folder).get("state", "running") != "running"
+
+
+def _lives(folder: Path) -> bool:
+    """Whether a run says that it goes on, and somebody lives it: a run that was killed had no time to say so."""
+    if not folder.is_dir() or status(folder).get("state") != "running":
+        return False
+    with suppress(OSError), free(folder) as nobody:  # a folder that can't be written says what it says
+        return not nobody
+    return True
 
 
 def _launcher_lives(manifest: Path) -> bool:
-    """A launch's file bears the number of the process that launched it, on this machine as far as anybody knows."""
+    """The file of a launch bears the number of the process that launched it: of this machine, as far as is known."""
     number = manifest.stem.rpartition("-")[2]
-    return number.isdigit() and _lives(int(number))
-
-
-def _lives(pid: Any) -> bool:
+    if not number.isdigit():
+        return False
     try:
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, TypeError, ValueError):
+        os.kill(int(number), 0)
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True

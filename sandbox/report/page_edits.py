@@ -18,7 +18,7 @@ MOST = 12_000  # edits of a page
 LEAST = 12  # of an arm
 LONGEST = 4  # numbers of a value that are told one by one
 WORDS = 400  # characters of a reason
-ACCEPTED, REJECTED = ("accepted", "no edit"), ("rejected", "refused", "rolled back")
+UNKNOWN = ""
 
 Row = list[Any]
 
@@ -71,20 +71,27 @@ def _worded(row: Row, book: Book) -> Row:
 
 
 def _rows(run: Run) -> Iterator[Row]:
-    """A row an edited path, seed and step. Before an edit stands what was last accepted at that path; None where
-    nothing was."""
-    stands: dict[tuple[int, str, int], Any] = {}
+    """A row an edited path, seed and step. Before an edit of the top level stands the value in force at that path: what
+    was last accepted there and not rolled back; None where that is the start's. At the levels below it is `UNKNOWN`:
+    what they edit may be born anew with a life."""
+    stands: dict[int, dict[str, Any]] = {}  # by seed: what is in force
+    back: dict[int, dict[str, Any]] = {}  # and what was before the last accepted edit
+    top = 0
     for line in read(run.folder):
-        for path, change in line["edit"].items():
-            for row, seed in enumerate(line["seeds"]):
-                verdict = line["verdict"][row]
-                if verdict == "no edit":
-                    continue
-                asked = _value(change, row)
-                key = (line["level"], path, seed)
-                yield [line["level"], line["step"], seed, path, stands.get(key), asked, verdict, _why(line, row)]
-                if verdict == "accepted":
-                    stands[key] = asked
+        top = top or line["level"]
+        for row, seed in enumerate(line["seeds"]):
+            verdict, now = line["verdict"][row], stands.setdefault(seed, {})
+            asked = {path: _value(change, row) for path, change in line["edit"].items()} if verdict != "no edit" else {}
+            for path, value in asked.items():
+                before = now.get(path) if line["level"] == top else UNKNOWN
+                yield [line["level"], line["step"], seed, path, before, value, verdict, _why(line, row)]
+            if line["level"] != top:
+                continue
+            if verdict == "accepted":
+                back[seed] = dict(now)
+                now.update(asked)
+            elif verdict == "rolled back":
+                stands[seed] = dict(back.get(seed, {}))
 
 
 def _why(line: Line, row: int) -> str:

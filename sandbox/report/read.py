@@ -56,7 +56,7 @@ def read_run(folder: Path, label: str | None = None) -> Run:
     """The run in `folder`, under its own label or the one that a launch gave it; raises `LineageError`."""
     if not (folder / "config.yaml").is_file():
         raise LineageError(explain(expected="a run folder, with config.yaml", got=str(folder), do=_near(folder)))
-    config = yaml.load((folder / "config.yaml").read_text(), LOADER)
+    config = config_of(folder)
     status = folder / "status.json"
     written = (folder / LINEAGE).is_file()
     seeds, step, columns = _columns(folder) if written else ([], 0, {})
@@ -71,6 +71,11 @@ def read_run(folder: Path, label: str | None = None) -> Run:
         readings=read_readings(folder),
         torn=written and texts(folder)[1],
     )
+
+
+def config_of(folder: Path) -> dict[str, Any]:
+    """The resolved configuration of a run."""
+    return yaml.load((folder / "config.yaml").read_text(), LOADER)
 
 
 def last(folder: Path, name: str | None) -> float | None:
@@ -131,10 +136,15 @@ def find_runs(paths: Sequence[str | Path], runs: Path = RUNS) -> list[Run]:
     A path is a run folder, a folder that holds run folders, the manifest of a launch, or the name of a sweep whose
     launches lie in `runs`/launches. Without paths, it is the newest manifest there.
     """
-    found: dict[tuple[Path, str], Run] = {}
-    for path in unfolded(paths or [newest_launch(runs)], runs):
-        for run in _runs_at(path):
-            found.setdefault((run.folder.resolve(), run.label), run)
+    return [read_run(folder, label) for folder, label in folders(paths or [newest_launch(runs)], runs)]
+
+
+def folders(paths: Sequence[str | Path], runs: Path = RUNS) -> list[tuple[Path, str]]:
+    """Folder and label of every run that `paths` name (see `find_runs`), each once, in order."""
+    found: dict[tuple[Path, str], tuple[Path, str]] = {}
+    for path in unfolded(paths, runs):
+        for folder, label in _runs_at(path):
+            found.setdefault((folder.resolve(), label), (folder, label))
     return list(found.values())
 
 
@@ -195,18 +205,22 @@ def read_manifest(path: Path) -> list[tuple[Path, str]]:
     return [(folder, label) for _, folder, label in sorted(told, key=lambda entry: entry[0])]
 
 
-def _runs_at(path: Path) -> list[Run]:
+def _runs_at(path: Path) -> list[tuple[Path, str]]:
+    """Of a launch those runs that have begun."""
     if path.is_file():
-        begun = [(folder, label) for folder, label in read_manifest(path) if (folder / "config.yaml").is_file()]
-        return [read_run(folder, label) for folder, label in begun]
+        return [(folder, label) for folder, label in read_manifest(path) if (folder / "config.yaml").is_file()]
     if (path / "config.yaml").is_file():
-        return [read_run(path)]
-    folders = [config.parent for config in sorted(path.glob("*/config.yaml"))]
-    if not folders:
+        return [(path, _label(path))]
+    there = [config.parent for config in sorted(path.glob("*/config.yaml"))]
+    if not there:
         raise LineageError(explain(expected="a run folder, a folder of them, the manifest of a launch or a sweep's name",
                                    got=f"'{path}', which {'holds none' if path.exists() else 'does not exist'}",
                                    do=_near(path)))  # fmt: skip
-    return [read_run(folder) for folder in folders]
+    return [(folder, _label(folder)) for folder in there]
+
+
+def _label(folder: Path) -> str:
+    return config_of(folder).get("label", folder.name)
 
 
 def _near(path: Path) -> str:

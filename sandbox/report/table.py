@@ -146,8 +146,9 @@ def notes(arms: Sequence[Arm], runs: Sequence[Run], study: Study = NOTHING) -> l
         found.append(f"the last step differs: {last}")
     if single := [arm.name for arm in arms if len(arm.seeds) == 1]:
         found.append(f"one seed has no interval: {', '.join(single)}")
+    readings = told(arms, study)
     for arm in arms:
-        for reading in told(arms, study):
+        for reading in readings:
             values = arm.final(reading.name)
             bad = 0 if values is None else int(np.sum(~np.isfinite(values)))
             if bad:

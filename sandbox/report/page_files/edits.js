@@ -22,7 +22,7 @@ function editsSection() {
   };
   hold(box, draw);
   return place.append(frame("What was asked for, and what became of it",
-    "Before an edit stands what was last accepted at its path. A trunk a seed: dots on it are accepted edits, twigs are those that were not.",
+    "Before an edit of the top level stands the value in force at its path. A trunk a seed: dots on it are accepted edits, twigs are those that were not.",
     editRows, box));
 }
 
@@ -67,7 +67,7 @@ function pages(rows, draw) {
 function editTable(rows) {
   const cells = (row) => [
     el("td", { class: "number", text: row.step }), el("td", { class: "number", text: row.seed }), el("td", {}, el("code", { text: row.path }), row.level > 1 ? ` level ${row.level}` : ""),
-    el("td", { class: "diff" }, row.before === null ? el("span", { class: "start", text: "as at the start" }) : el("del", { text: text(row.before) }), " → ", el("ins", { text: text(row.asked) }), change(row)),
+    el("td", { class: "diff" }, row.before === null ? el("span", { class: "start", text: "as at the start" }) : row.before === "" ? "" : el("del", { text: text(row.before) }), " → ", el("ins", { text: text(row.asked) }), change(row)),
     el("td", {}, el("span", { class: `verdict ${row.verdict === "accepted" ? "above" : "below"}`, text: row.verdict })), el("td", { class: "why", text: row.why }),
   ];
   return el("div", { class: "scroll" }, el("table", {},

@@ -23,13 +23,12 @@ function trunk(rows, seed, y, x, xs, ink) {
   const made = svg("g", {}, svg("text", { x: 62, y: y + 4, "text-anchor": "end", text: `seed ${seed}` }));
   const steps = new Map();
   for (const row of rows) {
-    const worst = steps.get(row.step);
-    if (!worst || row.verdict !== "accepted") steps.set(row.step, row);
+    if (!steps.has(row.step) || row.verdict !== "accepted") steps.set(row.step, row);
   }
   made.append(svg("line", { x1: x(xs[0]), x2: x(xs[1]), y1: y, y2: y, stroke: ink, "stroke-width": 1.5, opacity: 0.6 }));
   const tight = steps.size > 160;
   for (const [step, row] of steps) {
-    const words = `step ${step}, ${row.path}: ${text(row.before)} → ${text(row.asked)}\n${row.verdict}${row.why ? `: ${row.why}` : ""}`;
+    const words = `step ${step}, ${row.path}: ${row.before === null ? "start" : text(row.before)} → ${text(row.asked)}\n${row.verdict}${row.why ? `: ${row.why}` : ""}`;
     const told = { onmousemove: (event) => tip(event, words), onmouseleave: (event) => tip(event, "") };
     if (row.verdict === "accepted") made.append(svg("circle", { cx: x(step), cy: y, r: tight ? 2 : 3.5, fill: ink, ...told }));
     else made.append(twig(x(step), y, row.verdict, tight, told));
