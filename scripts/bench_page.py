@@ -34,8 +34,8 @@ READ = (
 
 def sweep(runs: Path, arms: int, seeds: int) -> None:
     """Run folders as a sweep of so many settings leaves them, a seed each; what they read is made up."""
-    settings = product(np.geomspace(0.001, 1, 10), (1, 2, 5, 10, 20), ("Always", "PairedT"), (0.0, 0.1, 0.2, 0.3, 0.5), range(100))
-    for place, (lr, horizon, gate, trust, more) in zip(range(arms), settings, strict=False):
+    settings = product(range(100), np.geomspace(0.001, 1, 10), (1, 2, 5, 10, 20), ("Always", "PairedT"), (0.0, 0.1))
+    for place, (more, lr, horizon, gate, trust) in zip(range(arms), settings, strict=False):
         for seed in range(seeds):
             setting = {"horizon": horizon, "rule": {"_target_": "x.SGD", "lr": float(f"{lr:.3g}"), "trust": trust + more},
                        "gate": {"_target_": f"x.{gate}"}}  # fmt: skip

@@ -23,6 +23,7 @@ from sandbox.report.study import Study, kept, load
 
 WIDE = 240  # columns of table.txt, so that no cell is folded
 EVERY = 5.0  # seconds from one page to the next of a sweep that runs
+BREATH = 3  # times as long as a page took to make, at least, pass until the next is made
 PAGE = "page.html"
 
 
@@ -107,7 +108,7 @@ def follow(
     every: float = EVERY,
 ) -> None:  # fmt: skip
     """Make the page anew every so many seconds, and each time the page loads itself again, until no run of `paths` goes
-    on. Making one takes longer where there are many runs: the pause is at least as long as that."""
+    on. Making one takes longer where there are many runs, and so does the pause."""
     page = None
     while True:
         began = time.monotonic()
@@ -121,7 +122,7 @@ def follow(
         page_of(told, page, refresh=None if ended else every)
         if ended:
             return
-        time.sleep(max(every, time.monotonic() - began))
+        time.sleep(max(every, BREATH * (time.monotonic() - began)))
 
 
 def page_of(told: Report, path: Path, *, refresh: float | None = None) -> int:

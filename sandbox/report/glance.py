@@ -22,8 +22,8 @@ LINES = 6  # how many lines of a panel are told apart by colour; the others are 
 class Question:
     """`ask` in words, `number` what is told, `answers` {place of the arm: its interval at the last step}. `above`,
     `below`, `open`: what it means that the interval lies on a side of 0, or holds it; empty where 0 means nothing.
-    `first`: which end is told first. `missing`: what to do where no arm has an answer, or what the answers leave open.
-    `warns`: whether to lie above 0 is bad news."""
+    `first`: which end is told first. `missing`: what to do where no arm has an answer. `note`: what the answers leave
+    open. `warns`: whether to lie above 0 is bad news."""
 
     ask: str
     number: str
@@ -33,6 +33,7 @@ class Question:
     open: str = ""
     first: str = "higher"
     missing: str = ""
+    note: str = ""
     warns: bool = False
 
     @property
@@ -76,7 +77,7 @@ def _overfits(arms: Sequence[Arm]) -> Question:
     return Question("Which one overfits, as its gate sees it?", "P on the gate's data − P on practice",
                     {place: interval(values) for place, values in gate.items()}, "overfits its practice",
                     "no: the gate's data are easier", "no sign of it", warns=True,
-                    missing="Overfitting of the gate itself takes an audit, which is read where lives are episodic.")  # fmt: skip
+                    note="Overfitting of the gate itself takes an audit, which is read where lives are episodic.")  # fmt: skip
 
 
 def _fares(arms: Sequence[Arm], reading: Reading) -> Question:

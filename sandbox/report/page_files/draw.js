@@ -94,18 +94,24 @@ function scale([low, high], [from, to]) {
 }
 
 /** A button that is an arm: its colour and its name; a click gives it a colour or takes it. */
-function armButton(place, label = ARMS[place].name) {
+function armButton(place, most = 44) {
   return el("button", {
     class: "arm", type: "button", title: ARMS[place].name, "aria-pressed": String(coloured().has(place)),
     onclick: () => toggle(place), onmouseenter: () => hover(place), onmouseleave: () => hover(null),
     onfocus: () => hover(place), onblur: () => hover(null),
   }, el("i", { style: `background:${coloured().has(place) ? `var(${INKS[coloured().get(place)]})` : "transparent"}` }),
-  el("span", { text: label }));
+  el("span", { text: brief(short(ARMS[place].name), most) }));
 }
 
 /** A setting's key, as short as it says what it is: `meta_learner` of `meta_learner._target_`. */
 function keyed(key) {
   return key.replace(/\._target_$/, "").split(".").slice(-2).join(".");
+}
+
+/** A name with each setting's key as short as it stands for one: `lr=0.1` of `rule.lr=0.1`. */
+function short(name) {
+  return name.replace(/(^| )([\w.]+)\.(\w+)=/g, (all, gap, head, last) =>
+    DATA.settings.filter((key) => key.split(".").at(-1) === last).length === 1 ? `${gap}${last}=` : all);
 }
 
 /** A name of so many letters at most: its middle is left out, since names differ at their ends. */

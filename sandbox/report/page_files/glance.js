@@ -1,6 +1,7 @@
 // At a glance: each question with its arms ranked, and the claims of the study with what became of them.
 
 const TOP = 8; // arms of a ranking that are told at first
+const SHORT = 24; // letters of a name that stands in one line with its number
 
 function head() {
   const place = document.getElementById("head");
@@ -10,7 +11,7 @@ function head() {
     ...(DATA.failures.length ? [`${DATA.failures.length} jobs without a run`] : [])];
   place.append(el("p", { class: "what", text: counts.join(" · ") }), el("h1", { text: DATA.title }));
   if (DATA.question) place.append(el("p", { class: "question", text: DATA.question }));
-  place.append(el("p", { class: "sentence", text: DATA.sentence }));
+  place.append(el("p", { class: "sentence", text: DATA.sentence.split("; ").map(short).join("; ") }));
   const words = [...DATA.failures.map((one) => `${[one.label, ...one.apart, one.run && `(${one.run})`].filter(Boolean).join(" ")}: ${one.error}`)];
   if (words.length) place.append(listed("Jobs that left no run", words, true));
   if (DATA.notes.length) place.append(listed("What stands in the way of taking the figures at face value", DATA.notes, DATA.notes.length < 4));
@@ -40,7 +41,8 @@ function card(question) {
     const [mean, low, high, n] = question.answers[place];
     return { arm: ARMS[place].name, mean, low, high, n, outcome: outcome(question, question.answers[place]) };
   });
-  const list = el("ol", { class: "rank" });
+  const long = ranked.some((place) => short(ARMS[place].name).length > SHORT);
+  const list = el("ol", { class: long ? "rank long" : "rank" });
   const [from, to] = reach(mostly(ranked.slice(0, 40).flatMap((place) => question.answers[place].slice(0, 3))), 0.04);
   const ends = question.above ? [Math.min(from, 0), Math.max(to, 0)] : [from, to];
   const fill = (most) => list.replaceChildren(...ranked.slice(0, most).map((place) => rankRow(question, place, ends)));
@@ -51,7 +53,7 @@ function card(question) {
   const without = ranked.length
     ? missing ? el("p", { class: "note", text: `${missing} of ${visible().length} arms have no such reading.` }) : null
     : el("p", { class: "none", text: `No arm that is shown tells. ${question.missing}` });
-  const open = ranked.length && question.missing ? el("p", { class: "note", text: question.missing }) : null;
+  const open = ranked.length && question.note ? el("p", { class: "note", text: question.note }) : null;
   return frame(question.ask, question.number, rows, answer(question, ranked), list, more, without, open);
 }
 
@@ -93,7 +95,7 @@ function rankRow(question, place, ends) {
   if (mean !== null && x(mean) >= 0 && x(mean) <= 100) marks.append(svg("line", { x1: x(mean), x2: x(mean), y1: 2, y2: 12, stroke: ink, "stroke-width": 4 }));
   const verdict = outcome(question, found);
   const kind = ["far", "open", question.warns ? "warn" : "far"][sign(found) + 1];
-  return el("li", {}, armButton(place), marks, el("span", { class: "number", title: `n = ${n}`, text: told(found, Boolean(question.above)) }),
+  return el("li", {}, armButton(place, 76), marks, el("span", { class: "number", title: `n = ${n}`, text: told(found, Boolean(question.above)) }),
     verdict ? el("span", { class: `verdict ${kind}`, text: verdict }) : null);
 }
 
@@ -105,19 +107,20 @@ function claims() {
     return { reading: claim.letter, arm: claim.arm, than: claim.than, mean, low, high, n,
       expected: ["below 0", "–", "above 0"][claim.sign + 1], found: claim.outcome, says: claim.say };
   });
-  const most = 40;
+  const most = DATA.claims.some((claim) => claim.sign) ? 40 : 12;
   const ends = (letter) => {
     const [from, to] = reach(mostly(rows.filter((row) => row.reading === letter).flatMap((row) => [row.low, row.high, row.mean])), 0.04);
     return [Math.min(from, 0), Math.max(to, 0)];
   };
+  const said = DATA.claims.some((claim) => claim.say);
   const line = (claim, row) => el("tr", { class: row.found },
-    el("td", { text: claim.say || `${claim.letter} of ${claim.arm} against ${claim.than}` }),
-    el("td", { text: `${row.reading}: ${row.arm} − ${row.than}` }),
+    said ? el("td", { text: claim.say }) : null,
+    el("td", { title: `${row.arm} − ${row.than}`, text: `${row.reading}: ${brief(short(row.arm), 40)} − ${brief(short(row.than), 40)}` }),
     el("td", {}, claimMark(claim.found, ...ends(row.reading))),
     el("td", { class: "number", text: told(claim.found, true) }), el("td", { class: "number", text: row.n }),
     el("td", { text: row.expected }), el("td", {}, el("span", { class: `verdict ${row.found}`, text: row.found })));
   const table = el("table", { class: "claims" },
-    el("thead", {}, el("tr", {}, ...["", "paired by seed", "", "mean, 95 % interval", "n", "expected", "found"].map((word) => el("th", { scope: "col", text: word })))),
+    el("thead", {}, el("tr", {}, ...[...(said ? [""] : []), "paired by seed", "", "mean, 95 % interval", "n", "expected", "found"].map((word) => el("th", { scope: "col", text: word })))),
     el("tbody", {}, ...DATA.claims.slice(0, most).map((claim, k) => line(claim, rows[k]))));
   const title = DATA.claims.some((claim) => claim.sign) ? "What was expected, and what was found" : "Differences from the reference and from nulls";
   const note = DATA.claims.length > most ? `The first ${most} of ${DATA.claims.length}; the data have all.` : "";

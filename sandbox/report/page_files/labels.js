@@ -118,7 +118,7 @@ function ends(u, name) {
     ctx.stroke();
     ctx.fillStyle = css("--ink");
     ctx.font = `${bold ? "bold " : ""}${11 * ratio}px ${css("--font")}`;
-    ctx.fillText(cut(ctx, ARMS[label.place].name, (ROOM - 14) * ratio), edge + 11 * ratio, label.y);
+    ctx.fillText(cut(ctx, short(ARMS[label.place].name), (ROOM - 14) * ratio), edge + 11 * ratio, label.y);
   }
   ctx.restore();
 }

@@ -33,9 +33,10 @@ function panels() {
     (DATA.thinned.length ? ` ${DATA.thinned.length} readings have more points than are drawn: at most ${DATA.points} a line, evenly over its steps.` : "") }));
   if (!groups.length) place.append(el("p", { text: "No arm has a reading yet." }));
   groups.forEach(([title, readings], k) => {
-    const heads = readings.filter((one) => one.headline || title !== GROUPS[0][0]);
+    const few = [GROUPS[0][0], GROUPS[1][0]].includes(title); // of these the headlines first
+    const heads = readings.filter((one) => one.headline || !few);
     const rest = readings.filter((one) => !heads.includes(one));
-    place.append(panelGroup(title, heads, k < 6 && heads.length <= OPEN));
+    if (heads.length) place.append(panelGroup(title, heads, k < 6 && heads.length <= OPEN));
     if (rest.length) place.append(panelGroup(`${title}: other readings`, rest, false));
   });
 }

@@ -63,7 +63,7 @@ function drawPath(box) {
   apart(ends, 14, size.top, size.height - size.bottom);
   for (const end of ends) {
     made.append(svg("line", { class: "lead", x1: end.x + 6, y1: end.from, x2: size.width - size.right + 8, y2: end.y }),
-      svg("text", { x: size.width - size.right + 12, y: end.y + 4, text: brief(ARMS[end.place].name, 17) }, svg("title", { text: ARMS[end.place].name })));
+      svg("text", { x: size.width - size.right + 12, y: end.y + 4, text: brief(short(ARMS[end.place].name), 17) }, svg("title", { text: ARMS[end.place].name })));
   }
   return box.replaceChildren(made);
 }

@@ -18,7 +18,7 @@ function bar() {
     place.querySelectorAll("select").forEach((select) => { select.value = state.settings[select.name] ?? ""; });
     const n = visible().length;
     count.textContent = `${n} of ${ARMS.length} arms`;
-    chips.replaceChildren(...chosen().map((arm) => armButton(arm)), n > chosen().length ? el("span", { class: "note", text: `${n - chosen().length} grey` }) : "");
+    chips.replaceChildren(...chosen().map((arm) => armButton(arm, 48)), n > chosen().length ? el("span", { class: "note", text: `${n - chosen().length} grey` }) : "");
   };
   watchers.push(draw);
   draw();
