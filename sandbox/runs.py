@@ -75,8 +75,8 @@ class Run:
 
     @cached_property
     def verdicts(self) -> Columns:
-        """A row a step and a seed, also where nothing was asked for: `level`, `step`, `seed`, `verdict`, `why`, `anchor`
-        and the meta-learner's `note`."""
+        """A row a step and a seed, also where nothing was asked for: `level`, `step`, `seed`, `verdict`, `why`,
+        `anchor` and the meta-learner's `note`."""
         return tables.verdicts_of(self.folder)
 
     @cached_property

@@ -37,16 +37,19 @@ def sweep(runs: Path, arms: int, seeds: int) -> None:
     settings = product(range(100), np.geomspace(0.001, 1, 10), (1, 2, 5, 10, 20), ("Always", "PairedT"), (0.0, 0.1))
     for place, (more, lr, horizon, gate, trust) in zip(range(arms), settings, strict=False):
         for seed in range(seeds):
-            setting = {"horizon": horizon, "rule": {"_target_": "x.SGD", "lr": float(f"{lr:.3g}"), "trust": trust + more},
-                       "gate": {"_target_": f"x.{gate}"}}  # fmt: skip
+            rule = {"_target_": "x.SGD", "lr": float(f"{lr:.3g}"), "trust": trust + more}
+            setting = {"horizon": horizon, "rule": rule, "gate": {"_target_": f"x.{gate}"}}
             write(runs / f"bench-{place}-{seed}", setting, seed, np.random.default_rng([place, seed]))
 
 
 def write(folder: Path, setting: dict[str, object], seed: int, noise: np.random.Generator) -> None:
+    """A run folder of one seed: a random walk of every reading, and an edit a step."""
     folder.mkdir(parents=True)
     config = {"label": "bench", "seed": seed, "seeds": 1, "steps": STEPS, "runs": "runs", "sweep": "bench", **setting}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
-    (folder / "status.json").write_text(json.dumps({"state": "finished", "step": STEPS, "steps": STEPS, "seconds": 9.5}))
+    (folder / "status.json").write_text(
+        json.dumps({"state": "finished", "step": STEPS, "steps": STEPS, "seconds": 9.5})
+    )
     (folder / "readings.json").write_text(json.dumps([asdict(reading) for reading in READ]))
     names = [*(reading.name for reading in READ[:-1]), "rule/lr", "rule/trust"]
     level = noise.normal(size=len(names)) * 0.2 + 0.5
@@ -55,12 +58,16 @@ def write(folder: Path, setting: dict[str, object], seed: int, noise: np.random.
         for step in range(STEPS + 1):
             read = {name: round(float(walk[step, k]), 5) for k, name in enumerate(names)} if step % EVERY == 0 else {}
             line = {"step": step, "level": 1, "t": 10 * step, "own": float(walk[step, 0]) + 1, "readings": read}
-            line |= {"seeds": [seed], "verdict": "no edit"} if not step else {
-                "verdict": "accepted" if walk[step, 1] > 0.4 else "rejected", "why": "p = .03", "edit": {"rule/lr": [float(walk[step, 2])]}}  # fmt: skip
+            if step:
+                line |= {"verdict": "accepted" if walk[step, 1] > 0.4 else "rejected", "why": "p = .03"}
+                line |= {"edit": {"rule/lr": [float(walk[step, 2])]}}
+            else:
+                line |= {"seeds": [seed], "verdict": "no edit"}
             file.write(json.dumps(line) + "\n")
 
 
 def main() -> None:
+    """Make a sweep up, and tell what its page costs."""
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--arms", type=int, default=100)
     parser.add_argument("--seeds", type=int, default=10)
@@ -74,8 +81,8 @@ def main() -> None:
         page = (asked.keep or Path(scratch)) / "page.html"
         size = page_of(told, page)
         made = time.perf_counter()
-        print(f"{len(told.runs)} runs in {len(told.arms)} arms: read in {read - began:.1f} s, page made in {made - read:.1f} s, "
-              f"{size / 1e6:.2f} MB")  # fmt: skip
+        print(f"{len(told.runs)} runs in {len(told.arms)} arms: read in {read - began:.1f} s, "
+              f"page made in {made - read:.1f} s, {size / 1e6:.2f} MB")  # fmt: skip
         if CHROMIUM:
             with browser(Path(scratch) / "profile") as one:
                 seconds = sorted(one.open(page) for _ in range(3))[1]

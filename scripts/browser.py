@@ -100,7 +100,9 @@ class Browser:
             width = self.run("innerWidth")
             for _ in range(2):  # what comes into view is drawn, and may be taller
                 height = self.run("document.documentElement.scrollHeight")
-                self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+                self.call(
+                    "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+                )
                 time.sleep(0.7)
         self.settle()
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))

@@ -23,7 +23,9 @@ def folder(tmp_path: Path) -> Path:
     runs = tmp_path / "runs"
     for name in ("old-1", "new-2"):
         shutil.copytree(FROZEN, runs / name)
-    (runs / "new-2" / "config.yaml").write_text((FROZEN / "config.yaml").read_text().replace("label: old", "label: new"))
+    (runs / "new-2" / "config.yaml").write_text(
+        (FROZEN / "config.yaml").read_text().replace("label: old", "label: new")
+    )
     lines = (FROZEN / "lineage.jsonl").read_text().splitlines(keepends=True)
     (runs / "new-2" / "lineage.jsonl").write_text("".join(lines[:3]).replace("drift/rule", "drift/other"))
     return runs
@@ -47,7 +49,9 @@ def test_a_newer_format_than_known_is_refused(folder: Path) -> None:
     about[-1]["format"] = FORMAT + 1
     (folder / "old-1" / "about.json").write_text(json.dumps(about))
     for path in (folder / "old-1", folder):
-        with pytest.raises(LineageError, match=rf"format {FORMAT} or older; got format {FORMAT + 1} in .*newer version"):
+        with pytest.raises(
+            LineageError, match=rf"format {FORMAT} or older; got format {FORMAT + 1} in .*newer version"
+        ):
             sandbox.load(path)
     from sandbox.report.read import read_run
 
@@ -82,7 +86,9 @@ def test_long_readings_are_the_wide_ones(folder: Path) -> None:
     rows = {(run, step, seed): row for row, (run, step, seed) in
             enumerate(zip(wide["run"], wide["step"], wide["seed"], strict=True))}  # fmt: skip
     assert len(long["value"]) == sum(value is not None for name in list(wide)[4:] for value in wide[name])
-    for run, step, seed, name, value in zip(*(long[key] for key in ("run", "step", "seed", "reading", "value")), strict=True):
+    for run, step, seed, name, value in zip(
+        *(long[key] for key in ("run", "step", "seed", "reading", "value")), strict=True
+    ):
         assert wide[name][rows[run, step, seed]] == value
 
 
@@ -140,8 +146,8 @@ def test_columns_become_a_frame_where_its_library_is(name: str, monkeypatch: pyt
 
 @pytest.mark.parametrize(
     ("values", "found"),
-    [([1, None, 2], [1, None, 2]), ([1, 2.5], [1.0, 2.5]), ([1, "a", None], ["1", '"a"', None]), ([[1], None], ["[1]", None]),
-     ([True, 2], ["true", "2"])],
+    [([1, None, 2], [1, None, 2]), ([1, 2.5], [1.0, 2.5]), ([1, "a", None], ["1", '"a"', None]),
+     ([[1], None], ["[1]", None]), ([True, 2], ["true", "2"])],
 )  # fmt: skip
 def test_a_column_of_polars_is_of_one_kind(values: list, found: list) -> None:
     made = alike(values)

@@ -24,5 +24,6 @@ def known(folder: Path) -> None:
     """Raise `LineageError` where a folder is of a newer version than this program knows."""
     found = format_of(folder)
     if found > FORMAT:
-        raise LineageError(explain(expected=f"a run folder of format {FORMAT} or older", got=f"format {found} in {folder}",
-                                   do="Read it with a newer version of sandbox."))  # fmt: skip
+        got = f"format {found} in {folder}"
+        do = "Read it with a newer version of sandbox."
+        raise LineageError(explain(expected=f"a run folder of format {FORMAT} or older", got=got, do=do))

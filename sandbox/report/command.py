@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sandbox.core.error import LineageError, explain
+from sandbox.lines.launch import sweep_of
 from sandbox.report import table
 from sandbox.report.arms import Arm, group
 from sandbox.report.claims import Difference, differences, in_order
@@ -42,8 +43,13 @@ class Report:
 def main(argv: Sequence[str]) -> int:
     """Report on what `argv` names; raises `SandboxError`."""
     parser = ArgumentParser(prog="sandbox report", description=__doc__)
-    parser.add_argument("paths", nargs="*", metavar="RUN", type=Path,
-                        help="a run folder, a folder of them, a launch, or a sweep's name (default: the newest launch)")  # fmt: skip
+    parser.add_argument(
+        "paths",
+        nargs="*",
+        metavar="RUN",
+        type=Path,
+        help="a run folder, a folder of them, a launch or a sweep (default: newest launch)",
+    )
     parser.add_argument("--all", action="store_true", help="every reading, in the table and in figures of their own")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the rows of the table there too")
     parser.add_argument("--out", metavar="DIR", type=Path, help="default: reports/<name> beside the runs")
@@ -85,8 +91,8 @@ def report(
     page = out / PAGE
     size = page_of(told, page)
     if not arms:
-        raise LineageError(explain(expected="at least one line of lineage", got=f"{len(told.failures)} jobs that left none",
-                                   do=f"{page} tells why each of them failed."))  # fmt: skip
+        got = f"none; {len(told.failures)} of {len(told.failures)} jobs left no run"
+        raise LineageError(explain(expected="at least one line of lineage", got=got, do=f"{page} tells why."))
     table.show(console, arms, told.found, told.runs, study, everything=everything)
     with (out / "table.txt").open("w") as file:
         wide = Console(file=file, width=WIDE, highlight=False)
@@ -118,7 +124,9 @@ def follow(
         out.mkdir(parents=True, exist_ok=True)
         if page is None:
             page = out / PAGE
-            print(f"{page} loads itself again every {every:g} s until the runs have ended; Ctrl-C ends this.", flush=True)
+            print(
+                f"{page} loads itself again every {every:g} s until the runs have ended; Ctrl-C ends this.", flush=True
+            )
         page_of(told, page, refresh=None if ended else every)
         if ended:
             return
@@ -128,7 +136,13 @@ def follow(
 def page_of(told: Report, path: Path, *, refresh: float | None = None) -> int:
     """Write the page of a report; returns its size in bytes."""
     held = document(told.arms, told.runs, told.failures, told.found, told.study)
-    return write_page(path, name_of(told.paths), held, refresh=refresh)
+    return write_page(path, _title(told), held, refresh=refresh)
+
+
+def _title(told: Report) -> str:
+    """The name of the sweep, where all launches are one's."""
+    sweeps = {sweep_of(path) if path.is_file() else "" for path in told.paths}
+    return sweeps.pop() if len(sweeps) == 1 and "" not in sweeps else name_of(told.paths)
 
 
 def _place(paths: Sequence[Path], told: Report) -> Path:

@@ -1,4 +1,4 @@
-"""A reading's course over reflective steps, as figures and page show it: few points, and no start that squeezes them."""
+"""A reading's course over reflective steps, as figures and page show it: few points, no start that squeezes them."""
 
 from __future__ import annotations
 

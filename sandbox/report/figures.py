@@ -8,7 +8,6 @@ from math import ceil
 from pathlib import Path
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -50,8 +49,13 @@ class Panel:
 
 
 def draw(
-    arms: Sequence[Arm], out: Path, study: Study = NOTHING, found: Sequence[Difference] = (), *, everything: bool = False
-) -> list[Path]:  # fmt: skip
+    arms: Sequence[Arm],
+    out: Path,
+    study: Study = NOTHING,
+    found: Sequence[Difference] = (),
+    *,
+    everything: bool = False,
+) -> list[Path]:
     """Every figure that the arms have data for, as PNG files in `out`: the page of headlines and of each family (the
     parameters of a rule, say), the dial, and with `everything` the page of all other readings. Of many arms those that
     stand out by the study, by what was `found` and by the last readings have a colour."""

@@ -59,14 +59,14 @@ def _merges(arms: Sequence[Arm], reading: Reading, readings: Sequence[Reading]) 
         a, b = arm.final(reading.name), arm.final(null.name)
         if a is not None and b is not None:
             found[place] = paired(a, b)
-    return Question(f"Which one passes its null: {reading.title}?" if reading.name != "merge/m" else "Which one merges?",
-                    f"{letter(reading)} − {null.title}", found, "above its null", "below its null",
+    ask = "Which one merges?" if reading.name == "merge/m" else f"Which one passes its null: {reading.title}?"
+    return Question(ask, f"{letter(reading)} − {null.title}", found, "above its null", "below its null",
                     "not told apart from its null")  # fmt: skip
 
 
 def _overfits(arms: Sequence[Arm]) -> Question:
-    """P on the audit's data minus P on the gate's, where some arm has both; or else P on the gate's minus P on practice,
-    which tells of the practice data alone."""
+    """P on the audit's data minus P on the gate's, where some arm has both; or else P on the gate's minus P on
+    practice, which tells of the practice data alone."""
     gate = {place: values for place, arm in enumerate(arms) if (values := arm.final(GATE)) is not None}
     audit = {place: values for place, arm in enumerate(arms) if (values := arm.final(AUDIT)) is not None}
     both = {place: paired(audit[place], gate[place]) for place in gate if place in audit}
@@ -77,7 +77,7 @@ def _overfits(arms: Sequence[Arm]) -> Question:
     return Question("Which one overfits, as its gate sees it?", "P on the gate's data − P on practice",
                     {place: interval(values) for place, values in gate.items()}, "overfits its practice",
                     "no: the gate's data are easier", "no sign of it", warns=True,
-                    note="Overfitting of the gate itself takes an audit, which is read where lives are episodic.")  # fmt: skip
+                    note="Overfitting of the gate itself takes an audit, read where lives are episodic.")  # fmt: skip
 
 
 def _fares(arms: Sequence[Arm], reading: Reading) -> Question:

@@ -161,14 +161,15 @@ def _sweep(name: Path, runs: Path) -> list[Path]:
 def failures(paths: Sequence[Path]) -> list[Failure]:
     """The jobs of the manifests among `paths` that left no run, each with the reason of its last launch."""
     found: dict[tuple[str, tuple[str, ...]], Failure] = {}
-    for path, entry in ((path, entry) for path in paths if path.is_file() for entry in entries(path)):
+    told = [(path, entry) for path in paths if path.is_file() for entry in entries(path)]
+    for manifest, entry in told:
         if "label" not in entry:
             continue
         key = str(entry["label"]), tuple(entry.get("apart", ()))
         found.pop(key, None)
         if "error" in entry:
             found[key] = Failure(*key, str(entry["error"]), entry.get("run", ""))
-        elif "folder" in entry and not (_folder(path, entry) / "config.yaml").is_file():
+        elif "folder" in entry and not (_folder(manifest, entry) / "config.yaml").is_file():
             found[key] = Failure(*key, "its folder holds no run: not begun yet, or removed", Path(entry["folder"]).name)
     return list(found.values())
 
@@ -213,9 +214,9 @@ def _runs_at(path: Path) -> list[tuple[Path, str]]:
         return [(path, _label(path))]
     there = [config.parent for config in sorted(path.glob("*/config.yaml"))]
     if not there:
-        raise LineageError(explain(expected="a run folder, a folder of them, the manifest of a launch or a sweep's name",
-                                   got=f"'{path}', which {'holds none' if path.exists() else 'does not exist'}",
-                                   do=_near(path)))  # fmt: skip
+        got = f"'{path}', which {'holds none' if path.exists() else 'does not exist'}"
+        expected = "a run folder, a folder of them, the manifest of a launch or a sweep's name"
+        raise LineageError(explain(expected=expected, got=got, do=_near(path)))
     return [(folder, _label(folder)) for folder in there]
 
 

@@ -50,7 +50,7 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def colours(arms: int, lit: Sequence[int], *, ordered: bool = False) -> list[str]:
+def colours(arms: int, lit: Sequence[int] = (), *, ordered: bool = False) -> list[str]:
     """One colour an arm: those that are `lit`, in this order, as the page has them; grey for the others. A ramp where
     the arms have an order."""
     if ordered:

@@ -34,7 +34,9 @@ TOLD = (Reading("performance/process", "P, the process's objective", "lower", he
 
 def held(*paths: Path) -> dict[str, Any]:
     told = gather(paths)
-    return json.loads(json.dumps(document(told.arms, told.runs, told.failures, told.found, told.study), allow_nan=False))
+    return json.loads(
+        json.dumps(document(told.arms, told.runs, told.failures, told.found, told.study), allow_nan=False)
+    )
 
 
 def in_page(text: str) -> dict[str, Any]:
@@ -48,7 +50,11 @@ def in_page(text: str) -> dict[str, Any]:
 
 
 def test_questions_are_answered_by_paired_differences(tmp_path: Path, write) -> None:
-    low = {**READINGS, "merge/m": lambda step, seed: 0.2 + seed / 1000, "gap/audit": lambda step, seed: 0.1 - seed / 1000}
+    low = {
+        **READINGS,
+        "merge/m": lambda step, seed: 0.2 + seed / 1000,
+        "gap/audit": lambda step, seed: 0.1 - seed / 1000,
+    }
     for name, readings in (("merges", READINGS), ("does_not", low)):
         write(tmp_path / name, name, readings=readings, described=TOLD)
     found = held(tmp_path)
@@ -78,7 +84,10 @@ def test_without_an_audit_overfitting_of_the_gate_is_not_claimed(tmp_path: Path,
 def test_what_was_not_read_is_said(tmp_path: Path, write) -> None:
     write(tmp_path / "bare", "bare", readings={}, described=())
     found = held(tmp_path)
-    assert [(one["ask"], one["answers"]) for one in found["asked"]] == [("Which one merges?", {}), ("Which one overfits its gate?", {})]
+    assert [(one["ask"], one["answers"]) for one in found["asked"]] == [
+        ("Which one merges?", {}),
+        ("Which one overfits its gate?", {}),
+    ]
     assert all(one["missing"] for one in found["asked"])
 
 
@@ -132,7 +141,7 @@ def test_six_arms_have_a_colour_at_first_the_claimed_before_all(tmp_path: Path, 
     assert len(first) == LINES
     assert first[:5] == ["fixed", "own", "best_constant", "own_yoked", "own_scale"]
     assert found["question"] == first_light.question
-    assert [claim["say"] for claim in found["claims"]][0] == "editing by P raises H"
+    assert found["claims"][0]["say"] == "editing by P raises H"
 
 
 # ---- what may go wrong ----------------------------------------------------------------------------------------------
@@ -140,7 +149,9 @@ def test_six_arms_have_a_colour_at_first_the_claimed_before_all(tmp_path: Path, 
 
 def test_no_words_of_a_run_can_break_the_page(tmp_path: Path, write) -> None:
     evil = "</script><script>alert(1)</script><!-- \"'&{{data}} \u2028 " + "long " * 60
-    write(tmp_path / "evil", evil, readings=READINGS, described=TOLD, why=evil, edit={"rule/lr": lambda step, seed: 1.0})
+    write(
+        tmp_path / "evil", evil, readings=READINGS, described=TOLD, why=evil, edit={"rule/lr": lambda step, seed: 1.0}
+    )
     out = tmp_path / "page.html"
     page_of(gather([tmp_path / "evil"]), out)
     text = out.read_text(encoding="utf-8")
@@ -156,7 +167,9 @@ def test_the_page_loads_nothing(tmp_path: Path, write) -> None:
     text = out.read_text(encoding="utf-8")
     assert size == out.stat().st_size < 200_000
     assert "default-src 'none'" in text
-    assert not re.findall(r"<(?:link|img|iframe|object|embed|base|form)\b|\b(?:src|action)=|@import|url\(|fetch\(|XMLHttp|WebSocket", text)
+    assert not re.findall(
+        r"<(?:link|img|iframe|object|embed|base|form)\b|\b(?:src|action)=|@import|url\(|fetch\(|XMLHttp|WebSocket", text
+    )
     links = set(re.findall(r"https?://[^\s\"'`)]+", text))
     assert links == {"http://www.w3.org/2000/svg", "https://github.com/leeoniya/uPlot"}  # a name, and who made it
     assert "The MIT License" in text
@@ -171,7 +184,9 @@ def test_numbers_that_are_not_finite_and_runs_that_failed_are_told(tmp_path: Pat
     manifest = launch(runs)
     with manifest.open("a") as file:
         file.write(json.dumps({"job": 7, "label": "own", "apart": ["seed=3"], "error": "no memory"}) + "\n")
-        file.write(json.dumps({"job": 8, "label": "own", "apart": ["seed=4"], "folder": str(tmp_path / "never")}) + "\n")
+        file.write(
+            json.dumps({"job": 8, "label": "own", "apart": ["seed=4"], "folder": str(tmp_path / "never")}) + "\n"
+        )
     found = held(manifest)
     assert found["arms"][0]["finals"]["performance/human"] == [None, None, None, 3]
     assert {run["folder"]: run["error"] for run in found["runs"]}["own-1"] == "diverged"
@@ -184,7 +199,7 @@ def test_numbers_that_are_not_finite_and_runs_that_failed_are_told(tmp_path: Pat
 def test_where_every_job_failed_the_page_says_why(tmp_path: Path, launch, capsys) -> None:
     manifest = launch([])
     manifest.write_text(json.dumps({"job": 0, "label": "own", "apart": [], "error": "no such data"}) + "\n")
-    with pytest.raises(LineageError, match="1 jobs that left none"):
+    with pytest.raises(LineageError, match="1 of 1 jobs left no run"):
         main([str(manifest)])
     [page] = manifest.parents[1].glob("reports/*/page.html")
     assert in_page(page.read_text(encoding="utf-8"))["failures"][0]["error"] == "no such data"

@@ -42,13 +42,16 @@ def readings(k: int):
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory) -> dict[str, Path]:
-    """A page of nine arms, one of an awkward name; and one of a run with one seed that reads nothing and has failed."""
+    """A page of nine arms, one of an awkward name; one of a run with one seed that reads nothing and has failed."""
     place = tmp_path_factory.mktemp("pages")
     for k in range(ARMS):
-        write_run(place / "runs" / f"{k}", EVIL if k == 8 else f"arm {k}", readings=readings(k), described=TOLD, steps=8,
+        name = EVIL if k == 8 else f"arm {k}"
+        write_run(place / "runs" / f"{k}", name, readings=readings(k), described=TOLD, steps=8,
                   edit={"rule/lr": lambda step, seed: step / 10}, why="p = .2", settings={"rule.trust": k / 10},
                   verdict=lambda step, seed: "rejected" if step % 2 else "accepted")  # fmt: skip
-    write_run(place / "bare" / "0", "bare", seeds=[0], described=(), state="failed", own=lambda step, seed: float("nan"))
+    write_run(
+        place / "bare" / "0", "bare", seeds=[0], described=(), state="failed", own=lambda step, seed: float("nan")
+    )
     found = {}
     for name in ("runs", "bare"):
         found[name] = place / f"{name}.html"
@@ -113,8 +116,8 @@ def test_nothing_complains_and_nothing_leaves_the_page(chromium: Browser, pages,
 def test_every_part_is_there(page: Browser) -> None:
     scrolled(page)
     heads = page.run("[...document.querySelectorAll('h2')].map((one) => one.textContent)")
-    assert heads == ["At a glance", "Over reflective steps", "The string from H through P to A", "Outer against inner objective",
-                     "From settings to readings", "Edits", "Arms", "Runs"]  # fmt: skip
+    assert heads == ["At a glance", "Over reflective steps", "The string from H through P to A",
+                     "Outer against inner objective", "From settings to readings", "Edits", "Arms", "Runs"]  # fmt: skip
     assert page.run("document.querySelectorAll('#panels canvas').length") == 12
     assert page.run("document.querySelectorAll('#string svg').length") == 6
     assert page.run("document.querySelectorAll('#path polyline').length") == ARMS
@@ -156,12 +159,16 @@ def test_six_lines_have_a_colour_and_a_seventh_takes_one(page: Browser) -> None:
     before = inked(page)
     assert len(before) == 6
     grey = next(name for name in shown(page) if name not in before)
-    page.run(f"[...document.querySelectorAll('#table button.arm')].find((one) => one.title === {json.dumps(grey)}).click()")
+    page.run(
+        f"[...document.querySelectorAll('#table button.arm')].find((one) => one.title === {json.dumps(grey)}).click()"
+    )
     page.settle()
     after = inked(page)
     assert len(after) == 6
     assert grey in after
-    colours = page.run("[...document.querySelectorAll('#bar button.arm i')].map((one) => getComputedStyle(one).backgroundColor)")
+    colours = page.run(
+        "[...document.querySelectorAll('#bar button.arm i')].map((one) => getComputedStyle(one).backgroundColor)"
+    )
     assert len(set(colours)) == 6
     page.run("document.querySelector('#bar button.arm').click()")
     page.settle()
@@ -176,7 +183,7 @@ def test_the_address_keeps_what_is_shown(page: Browser, pages) -> None:
 
 
 def test_a_table_is_sorted_by_a_click(page: Browser) -> None:
-    click = ("[...document.querySelectorAll('#table th button')].find((one) => one.textContent.startsWith('H ')).click()")
+    click = "[...document.querySelectorAll('#table th button')].find((one) => one.textContent.startsWith('H ')).click()"
     page.run(click)
     assert shown(page)[0] == "arm 0"
     assert page.run("document.querySelectorAll('#table th[aria-sort=ascending]').length") == 1
@@ -185,7 +192,8 @@ def test_a_table_is_sorted_by_a_click(page: Browser) -> None:
 
 
 def test_the_data_of_a_figure_are_behind_a_click(page: Browser) -> None:
-    page.run("window.made = []; URL.createObjectURL = (blob) => { made.push(blob); return 'blob:none'; }; HTMLAnchorElement.prototype.click = () => 0")
+    page.run("window.made = []; URL.createObjectURL = (blob) => { made.push(blob); return 'blob:none'; };"
+             "HTMLAnchorElement.prototype.click = () => 0")  # fmt: skip
     page.run("document.querySelector('#panels figure button.quiet').click()")
     cells = page.run("[...document.querySelectorAll('#panels .data tbody tr')].slice(0, 1).map((one) => one.innerText)")
     assert cells[0].split("\t")[0].strip()
@@ -200,7 +208,8 @@ def test_the_string_moves_with_its_slider(page: Browser) -> None:
     page.run("document.getElementById('string').scrollIntoView()")
     page.settle()
     last = page.run("document.querySelector('#string polyline[stroke-linejoin]').getAttribute('points')")
-    page.run("(() => { const one = document.querySelector('#string input'); one.value = 0; one.dispatchEvent(new Event('input')); })()")
+    page.run("(() => { const one = document.querySelector('#string input'); one.value = 0;"
+             " one.dispatchEvent(new Event('input')); })()")  # fmt: skip
     assert page.run("document.querySelector('#string output').textContent") == "step 0"
     assert page.run("document.querySelector('#string polyline[stroke-linejoin]').getAttribute('points')") != last
 
