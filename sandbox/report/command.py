@@ -6,6 +6,7 @@ import json
 import time
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,7 +61,8 @@ def main(argv: Sequence[str]) -> int:
     asked = parser.parse_args(argv)
     paths = asked.paths or [newest_launch(RUNS)]
     if asked.live:
-        follow(paths, out=asked.out, against=asked.against, study_file=asked.study)
+        with suppress(KeyboardInterrupt):  # whoever has seen enough gets the whole report
+            follow(paths, out=asked.out, against=asked.against, study_file=asked.study)
     report(paths, json_file=asked.json, out=asked.out, against=asked.against, study_file=asked.study,
            everything=asked.all)  # fmt: skip
     return 0
@@ -124,9 +126,7 @@ def follow(
         out.mkdir(parents=True, exist_ok=True)
         if page is None:
             page = out / PAGE
-            print(
-                f"{page} loads itself again every {every:g} s until the runs have ended; Ctrl-C ends this.", flush=True
-            )
+            print(f"{page} loads itself again every {every:g} s until the runs end or Ctrl-C", flush=True)
         page_of(told, page, refresh=None if ended else every)
         if ended:
             return
