@@ -83,8 +83,9 @@ def fit(names: Sequence[str], width: float) -> int:
 def legend(figure: Figure, names: Sequence[str], inks: Sequence[str], left: float, top: float, columns: int) -> None:
     """The arms, each in its own colour; `top` in inches from the upper edge."""
     handles = [Line2D([], [], color=ink, linewidth=4, solid_capstyle="round") for ink in inks]
+    words = [FAINT if ink == GREY else ink for ink in inks]
     figure.legend(handles, names, loc="upper left", bbox_to_anchor=(left, 1 - top / figure.get_figheight()),
-                  ncols=columns, frameon=False, fontsize=10, labelcolor=[FAINT if ink == GREY else ink for ink in inks], handlelength=1.2,
+                  ncols=columns, frameon=False, fontsize=10, labelcolor=words, handlelength=1.2,
                   columnspacing=1.8, borderaxespad=0, borderpad=0)  # fmt: skip
 
 
