@@ -158,8 +158,12 @@ class Shown:
     def __init__(self, manifest: Path, console: Console) -> None:
         self.manifest, self.console = manifest, console
         self.quiet = not (console.is_terminal or console.is_jupyter)
-        columns = ("{task.description}", BarColumn(bar_width=24), "{task.completed}/{task.total}", "{task.fields[state]}",
-                   TimeElapsedColumn(), "{task.fields[left]}", "{task.fields[figures]}")  # fmt: skip
+        columns = (
+            "{task.description}",
+            BarColumn(bar_width=24),
+            "{task.completed}/{task.total}",
+            *("{task.fields[state]}", TimeElapsedColumn(), "{task.fields[left]}", "{task.fields[figures]}"),
+        )
         self.bars = Progress(*columns, console=console, disable=self.quiet)
         self.began = time.time() - 1  # file systems round the times of files
         self.seen: dict[Path, Glimpse] = {}

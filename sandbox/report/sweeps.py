@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from sandbox.core.error import LineageError, did_you_mean, explain
-from sandbox.lines.launch import LAUNCHES, Entry, Plan, entries, launches, lives, read_plan, sweep_of
+from sandbox.lines.launch import LAUNCHES, Entry, Plan, entries, key_of, launches, lives, read_plan, sweep_of
 from sandbox.lines.place import living, status
 
+AROUND = ("label", "runs", "tracker", "steps", "trust", "force", "check", "objective", "hydra", "hydra/launcher")
 OPEN = ("failed", "killed", "interrupted", "missing")  # what `sandbox resume` begins anew or goes on with
 
 
@@ -105,11 +106,16 @@ def read_sweep(name: str, manifests: Sequence[Path]) -> Sweep:
             mine = told.get(number, [])
             words = plan.jobs[number] if plan and number < len(plan.jobs) else ()
             folder = _folder(manifest, mine)
-            key = tuple(words) or folder or (manifest, number)
+            key = _what(words) or folder or (manifest, number)
             found[key] = _job(number, tuple(plan.apart(number)) if plan else (), folder, mine, goes,
                               found.get(key))  # fmt: skip
-    jobs = tuple(sorted(found.values(), key=lambda job: job.number))
+    jobs = tuple(replace(job, number=place) for place, job in enumerate(found.values()))
     return Sweep(name, tuple(manifests), plan, alive, jobs)
+
+
+def _what(words: Iterable[str]) -> frozenset[str]:
+    """The words of a job that say what it is, and not how it is launched."""
+    return frozenset(word for word in words if key_of(word).partition(".")[0] not in AROUND)
 
 
 def _by_job(told: Iterable[Entry]) -> dict[int, list[Entry]]:
