@@ -36,7 +36,14 @@ PAIRS = [(preset, f"{group}={member}") for preset in members("preset") for group
 @pytest.mark.slow
 @pytest.mark.parametrize(("preset", "member"), PAIRS, ids=" ".join)
 def test_a_preset_goes_with_a_member_or_says_what_does(preset, member):
-    """And what it says does."""
+    """And what it says does. One that can't even be built beside the others names what it can be built beside."""
+    try:
+        build_loop(compose((f"preset={preset}", member)))
+    except ConfigError as error:
+        choose = re.search(r"Choose (\w+=\w+)", str(error))
+        assert choose, error
+        build_loop(compose((f"preset={preset}", member, choose[1])))
+        return
     try:
         fits(f"preset={preset}", member)
         return
