@@ -97,9 +97,10 @@ def test_a_launch_and_a_sweep_are_loaded_with_their_failures(folder: Path, monke
     launches.mkdir()
     for number, name in enumerate(("old-1", "new-2")):
         manifest = launches / f"{number}.jsonl"
-        plan = {"sweep": "mine", "command": [], "folder": ".", "varies": [], "jobs": [[]], "began": 0.0}
+        jobs = [[f"label={name}"], ["seed=9"]]
+        plan = {"sweep": "mine", "command": [], "folder": ".", "varies": [], "jobs": jobs, "began": 0.0}
         manifest.with_suffix(".plan.json").write_text(json.dumps(plan))
-        failed = {"job": 1, "label": "bad", "apart": ["seed=9"], "error": "out of luck"}
+        failed = {"job": 1, "label": "bad", "error": "out of luck"}
         told = [{"job": 0, "label": f"as {name}", "apart": [], "folder": str(folder / name)}, failed]
         manifest.write_text("".join(f"{json.dumps(one)}\n" for one in told))
     one = sandbox.load(launches / "0.jsonl")
