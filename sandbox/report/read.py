@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from sandbox.core.error import LineageError, did_you_mean, explain
 from sandbox.core.reading import Reading
 from sandbox.lines.file import LINEAGE, read, texts
+from sandbox.lines.format import config_of
 from sandbox.lines.launch import launches, lives, sweep_of
 from sandbox.lines.line import Line, Reader
 from sandbox.lines.readings import described, read_readings
@@ -23,7 +23,6 @@ from sandbox.report.sweeps import now, read_sweep
 Array = NDArray[np.float64]
 
 RUNS = Path("runs")
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same, ten times as fast, where libyaml is
 NO_RUN = {"waiting": "waiting for its turn", "missing": "not begun, or removed"}
 PROCESS = "performance/process"
 OUTCOMES = {"edits/accepted": ("accepted",), "edits/refused": ("rejected", "refused", "rolled back")}
@@ -72,11 +71,6 @@ def read_run(folder: Path, label: str | None = None) -> Run:
         readings=read_readings(folder),
         torn=written and texts(folder)[1],
     )
-
-
-def config_of(folder: Path) -> dict[str, Any]:
-    """The resolved configuration of a run."""
-    return yaml.load((folder / "config.yaml").read_text(), LOADER)
 
 
 def last(folder: Path, name: str | None) -> float | None:
