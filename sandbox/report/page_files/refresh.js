@@ -7,7 +7,7 @@ function bar() {
   const count = el("span", { class: "count", role: "status" });
   const words = el("input", { type: "search", id: "words", placeholder: "filter: words of a name or setting", "aria-label": "filter arms", oninput: (event) => {
     state.words = event.target.value;
-    changed();
+    filtered();
   } });
   const picks = DATA.settings.map(pick).filter(Boolean);
   const more = picks.length > 3 ? [el("details", { class: "picks" }, el("summary", { text: `settings (${picks.length})` }), ...picks)] : picks;
@@ -29,7 +29,7 @@ function pick(key) {
   if (values.length < 2 || values.length > VALUES) return null;
   return el("label", { title: key }, `${keyed(key)} `, el("select", { name: key, onchange: (event) => {
     if (event.target.value) state.settings[key] = event.target.value; else delete state.settings[key];
-    changed();
+    filtered();
   } }, el("option", { value: "", text: "all" }), ...values.map((value) => el("option", { value, text: value }))));
 }
 

@@ -11,6 +11,7 @@ const state = {
   settings: {}, // {key: the one value that is shown, as text}
   slots: DATA.first.slice(0, DATA.lines), // places of arms by colour; null where a colour is free
   asked: false, // whether the user has chosen colours
+  exact: false, // whether that was since the filter last changed: then no other arm gets one
   hover: null, // the place of the arm under the pointer
 };
 while (state.slots.length < DATA.lines) state.slots.push(null);
@@ -34,13 +35,14 @@ function visible() {
   return shown;
 }
 
-/** {place: number of its colour} of at most six visible arms; where no more than six are visible, of all of them. */
+/** {place: number of its colour} of at most six visible arms: of those that were chosen, and of all where a filter
+ * leaves no more than six. */
 function coloured() {
   if (inked) return inked;
   const here = new Set(visible());
   inked = new Map();
   state.slots.forEach((place, slot) => { if (place !== null && here.has(place)) inked.set(place, slot); });
-  if (here.size <= DATA.lines && !state.asked || inked.size === 0) {
+  if (here.size <= DATA.lines && !state.exact || inked.size === 0) {
     const used = new Set(inked.values());
     const free = INKS.map((_, slot) => slot).filter((slot) => !used.has(slot));
     for (const place of here) if (!inked.has(place) && free.length) inked.set(place, free.shift());
@@ -65,22 +67,24 @@ function css(name) {
 function toggle(place) {
   const held = coloured();
   state.slots = INKS.map((_, slot) => [...held.entries()].find(([, other]) => other === slot)?.[0] ?? null);
-  state.asked = true;
+  state.asked = state.exact = true;
   const slot = state.slots.indexOf(place);
   if (slot >= 0) {
     state.slots[slot] = null;
   } else {
     const free = state.slots.indexOf(null);
-    const at = free >= 0 ? free : toggle.next++ % DATA.lines;
+    const at = free >= 0 ? free : toggle.since.indexOf(Math.min(...toggle.since));
     state.slots[at] = place;
+    toggle.since[at] = ++toggle.count;
   }
   changed();
 }
-toggle.next = 0;
+toggle.count = 0;
+toggle.since = INKS.map(() => 0); // by colour: the count of the click that gave it
 
 /** Back to the colours that the page began with, and no filter. */
 function reset() {
-  Object.assign(state, { words: "", settings: {}, slots: DATA.first.slice(0, DATA.lines), asked: false });
+  Object.assign(state, { words: "", settings: {}, slots: DATA.first.slice(0, DATA.lines), asked: false, exact: false });
   while (state.slots.length < DATA.lines) state.slots.push(null);
   changed();
 }
@@ -91,6 +95,12 @@ function changed() {
   keep();
   cancelAnimationFrame(waiting);
   waiting = requestAnimationFrame(() => watchers.forEach((watcher) => watcher()));
+}
+
+/** The filter has changed. */
+function filtered() {
+  state.exact = false;
+  changed();
 }
 
 function hover(place) {
