@@ -100,7 +100,7 @@ class Processes(Launcher):
     def _most(self) -> int:
         if self.n_jobs is not None and self.n_jobs > 0:
             return self.n_jobs
-        return max(1, len(os.sched_getaffinity(0)) // max(1, int(self.config.get("threads", 1))))
+        return max(1, _cores() // max(1, int(self.config.get("threads", 1))))
 
     def _begin(self, context: Any, number: int, words: Sequence[str]) -> Job:
         here, there = context.Pipe(duplex=False)
@@ -140,6 +140,11 @@ def know_launcher() -> None:
     Processes.__module__ = f"{NAMESPACE}.sandbox"
     sys.modules[Processes.__module__] = space.sandbox = sys.modules[__name__]  # type: ignore[attr-defined]
     Plugins.instance().register(Processes)
+
+
+def _cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _failed(values: dict[int, Any]) -> bool:
