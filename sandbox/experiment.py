@@ -16,7 +16,6 @@ from torch import nn
 
 from sandbox.about import about, differences, provenance
 from sandbox.archive import lineage
-from sandbox.archive.file import write_whole
 from sandbox.archive.journal import DiskJournal
 from sandbox.config import build
 from sandbox.core.edit import expand
@@ -25,8 +24,10 @@ from sandbox.core.protocols import Follows, Level, Model, Task, World
 from sandbox.core.state import leaves
 from sandbox.core.watch import Starts, Tracker
 from sandbox.fit import fit
-from sandbox.folder import Notes, claimed, code_of, folder_of, has_all, keep_aside, reached, resume, set_aside, status
+from sandbox.folder import Notes, code_of, folder_of, has_all, keep_aside, reached, resume, set_aside
 from sandbox.identity import COSMETIC, GROUPS, Config, built_of, chosen, identity, seeds_of, trusted
+from sandbox.lines.place import checked_label, claimed, status
+from sandbox.lines.whole import write_whole
 from sandbox.loop import describe
 from sandbox.loop.reflect import Loop
 from sandbox.measure.error import MeasureError
@@ -57,6 +58,7 @@ def build_loop(config: Config) -> Loop:
         if type(config[key]) is not int or config[key] < least:
             raise ConfigError(explain(expected=f"a whole number of {least} or more at {key}", got=repr(config[key]),
                                       do=f"Set {key}={least}, say."))  # fmt: skip
+    checked_label(config["label"])
     make = partial(build, trust=trusted(config))
     task = make(config["task"], "task")
     model = build_model(config["model"], task, trust=trusted(config), scored=config.get("scored", "built"))

@@ -33,8 +33,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from sandbox.core.error import ConfigError, explain
-from sandbox.folder import mark
 from sandbox.lines.launch import append, entries
+from sandbox.lines.place import mark
 from sandbox.memory import Memory
 
 PRELOADED = ["sandbox.job", "sandbox.experiment", "sandbox.processes"]

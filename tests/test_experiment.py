@@ -23,7 +23,7 @@ from sandbox import experiment, launch
 from sandbox.archive import checkpoint, lineage
 from sandbox.compose import composed
 from sandbox.core.error import ConfigError, LifeError, LineageError, StaleError
-from sandbox.folder import claimed
+from sandbox.lines.place import claimed
 from sandbox.loop import describe
 from sandbox.loop.reflect import Loop
 from sandbox.tracker.checkpoint import CheckpointTracker

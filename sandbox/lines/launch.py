@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.core.error import LineageError, explain
+from sandbox.lines.whole import write_whole
 
 LAUNCHES, PLAN, MANIFEST = "launches", ".plan.json", ".jsonl"
 Entry = dict[str, Any]
@@ -42,10 +43,7 @@ class Plan:
 
 def write_plan(manifest: Path, plan: Plan) -> None:
     """Leave the plan beside its manifest, whole or not at all."""
-    path = manifest.with_suffix(PLAN)
-    half = path.with_name(f".{path.name}.half")
-    half.write_text(json.dumps(asdict(plan), indent=1))
-    half.replace(path)
+    write_whole(manifest.with_suffix(PLAN), json.dumps(asdict(plan), indent=1).encode())
 
 
 def read_plan(manifest: Path) -> Plan | None:
