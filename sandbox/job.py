@@ -20,6 +20,7 @@ from sandbox.lines.launch import append, me, read_plan
 from sandbox.places import Place, folder_of, trusted_by
 
 ENDS = (signal.SIGTERM, signal.SIGHUP)  # what a scheduler, a time limit or a closed terminal sends
+WARNS = signal.SIGUSR2  # what a scheduler sends some time before it takes the machine away
 TRACEBACK = "traceback.txt"  # in the folder of a run that failed by an exception that nobody foresaw
 
 
@@ -77,16 +78,19 @@ def objective(folder: Path, name: str | None) -> float | None:
 @contextmanager
 def ended_as_interrupted(first: Callable[[int], None] = lambda number: None) -> Iterator[None]:
     """SIGTERM and SIGHUP do what Ctrl-C does, once, after they have been handed to `first`. Those that are ignored
-    (nohup) stay so."""
+    (nohup) stay so. So does SIGUSR2; a launcher that listens to it, to queue the job again, hears it once the block has
+    been left, that is, after the last checkpoint."""
+    came = list[int]()
 
     def end(number: int, frame: Any) -> None:
         for each in known:
             signal.signal(each, signal.SIG_IGN)
+        came.append(number)
         first(number)
         raise KeyboardInterrupt
 
     here = threading.current_thread() is threading.main_thread()  # no other thread may say what a signal does
-    known = {each: before for each in ENDS if here and (before := signal.getsignal(each)) is not signal.SIG_IGN}
+    known = {each: before for each in (*ENDS, WARNS) if here and (before := signal.getsignal(each)) != signal.SIG_IGN}
     for each in known:
         signal.signal(each, end)
     try:
@@ -94,6 +98,18 @@ def ended_as_interrupted(first: Callable[[int], None] = lambda number: None) -> 
     finally:
         for each, before in known.items():
             signal.signal(each, before)
+        if WARNS in came:
+            _queue_again(known[WARNS])
+
+
+def _queue_again(listener: Any) -> None:
+    """Hand the warning on to whoever listened before; it ends this process, or says why the job isn't queued again."""
+    if not callable(listener):
+        return
+    try:
+        listener(WARNS, None)
+    except Exception as error:
+        raise SandboxError(f"interrupted, and not queued again: {error} The same command goes on.") from None
 
 
 def _where(place: Path) -> dict[str, str]:

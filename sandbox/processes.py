@@ -130,16 +130,23 @@ class Processes(Launcher):
 
 
 def know_launcher() -> None:
-    """Make Hydra know of it. Hydra takes launchers from the namespace `hydra_plugins` alone, parts of which some
-    editable installations do not find; so this module is put there by hand."""
+    """Make Hydra know of it."""
+    know("sandbox", Processes)
+
+
+def know(name: str, plugin: type) -> None:
+    """Make Hydra know of a plug-in as `hydra_plugins.<name>`. Hydra takes them from that namespace alone, parts of which
+    some editable installations do not find; so its module is put there by hand."""
     try:
         space = import_module(NAMESPACE)
     except ModuleNotFoundError:  # no other plug-in is installed
         space = sys.modules[NAMESPACE] = ModuleType(NAMESPACE)
         space.__path__ = []
-    Processes.__module__ = f"{NAMESPACE}.sandbox"
-    sys.modules[Processes.__module__] = space.sandbox = sys.modules[__name__]  # type: ignore[attr-defined]
-    Plugins.instance().register(Processes)
+    module = sys.modules[plugin.__module__]
+    plugin.__module__ = f"{NAMESPACE}.{name}"
+    sys.modules[plugin.__module__] = module
+    setattr(space, name, module)
+    Plugins.instance().register(plugin)
 
 
 def _failed(values: dict[int, Any]) -> bool:
