@@ -6,12 +6,21 @@ import os
 import sys
 from importlib.metadata import version
 
-from sandbox.commands import check, eval_, list_, new, replay, report, show
+from sandbox.commands import check, eval_, list_, new, replay, report, search, show
 from sandbox.core.error import ConfigError, did_you_mean
 from sandbox.launch import QUIET, launch
 from sandbox.studies import unfold
 
-COMMANDS = {"report": report, "replay": replay, "eval": eval_, "check": check, "list": list_, "show": show, "new": new}
+COMMANDS = {
+    "report": report,
+    "replay": replay,
+    "eval": eval_,
+    "check": check,
+    "list": list_,
+    "show": show,
+    "new": new,
+    "search": search,
+}
 
 
 def main() -> int:

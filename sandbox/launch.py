@@ -147,7 +147,7 @@ def _ask(arguments: Sequence[str]) -> int:
 
 def _hydra(arguments: Sequence[str]) -> int:
     sys.argv = [sys.argv[0], *arguments]
-    know()
+    know(arguments)
     try:
         _hydra_main()
     except SystemExit as end:

@@ -20,24 +20,29 @@ EXTRAS = {  # {launcher: (extra, the plug-in or library that it brings)}
     "ray_aws": ("ray", "hydra_plugins.hydra_ray_launcher"),
     "ray_local": ("ray", "hydra_plugins.hydra_ray_launcher"),
 }
-LAUNCHER = "hydra/launcher"
+SEARCHES = {"search": ("search", "optuna")}
+LAUNCHER, SWEEPER = "hydra/launcher", "hydra/sweeper"
 QUEUES = ("slurm", "submitit_slurm")
 
 
-def know() -> None:
-    """Make Hydra know of the house's own."""
+def know(words: Sequence[str]) -> None:
+    """Make Hydra know of the house's own, as far as these words may need them."""
     know_launcher()
     know_slurm()
+    if f"{SWEEPER}=search" in words:  # dear to import
+        from sandbox.search import know_search
+
+        know_search()
 
 
 def check(words: Sequence[str]) -> None:
     """Raises `ConfigError` where these words choose a launcher that isn't installed, or that has nothing to talk to."""
-    for name in [word.partition("=")[2] for word in words if key_of(word) == LAUNCHER]:
-        extra, module = EXTRAS.get(name, ("", ""))
+    for key, name in [(key_of(word), word.partition("=")[2]) for word in words]:
+        extra, module = {LAUNCHER: EXTRAS, SWEEPER: SEARCHES}.get(key, {}).get(name, ("", ""))
         if extra and not _there(module):
-            raise ConfigError(explain(expected=f"the launcher '{name}'", got=f"an environment without {module}",
+            raise ConfigError(explain(expected=f"what {key}={name} needs", got=f"an environment without {module}",
                                       do=f"pip install 'reflective-sandbox[{extra}]'"))  # fmt: skip
-        if name in QUEUES and shutil.which("sbatch") is None:
+        if key == LAUNCHER and name in QUEUES and shutil.which("sbatch") is None:
             raise ConfigError(explain(expected="SLURM's sbatch on this machine", got="none",
                                       do="Launch from a login node, or leave hydra/launcher out."))  # fmt: skip
 
