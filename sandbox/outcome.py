@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -45,6 +46,7 @@ def told(name: str, space: Space, reading: Reading, goal: str, outcomes: Sequenc
         where = " ".join(as_typed(one.best[1])) if one.best else ""
         again = _interval(interval(on[one.sampler].values)) if one.sampler in on else "not lived"
         rows.append((one.sampler, str(one.trials), str(one.failed), str(one.pruned), best, again, where))
+    rows = [row if held else (*row[:5], *row[6:]) for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     wanted = "lower" if goal == "minimize" else "higher"
@@ -57,9 +59,7 @@ def told(name: str, space: Space, reading: Reading, goal: str, outcomes: Sequenc
 def _compared(held: Sequence[Held]) -> list[str]:
     if not held:
         return ["The best trial was chosen for being best, so its value flatters it: held_out=8 tells how much."]
-    notes = [
-        "The best trial was chosen for being best, so its value flatters it; the held-out seeds had no part in it."
-    ]
+    notes = ["The best trial was chosen for being best, so its value flatters it; on held-out seeds it doesn't."]
     if len(held) == 2:
         one, other = held
         apart = paired(one.values, other.values)
@@ -74,7 +74,7 @@ def _command(space: Space, goal: str, outcomes: Sequence[Outcome]) -> list[str]:
         return ["no trial was lived to its end"]
     best = (min if goal == "minimize" else max)(found, key=lambda pair: pair[0])
     fixed = [word for word in as_typed(space.fixed) if key_of(word) not in HIDDEN]
-    return [f"sandbox {' '.join([*fixed, *as_typed(best[1])])}"]
+    return [shlex.join(["sandbox", *fixed, *as_typed(best[1])])]
 
 
 def _interval(found: Interval) -> str:

@@ -118,6 +118,8 @@ class Processes(Launcher):
             if job.line.poll():
                 return job.line.recv()
         job.process.join()
+        if any(one.get("job") == job.number and "pruned" in one for one in entries(self._manifest())):
+            return math.nan
         why = memory.why(job.process.exitcode, job.most)
         self._tell(_lost(self._manifest(), job, why))
         return math.nan
@@ -135,8 +137,8 @@ def know_launcher() -> None:
 
 
 def know(name: str, plugin: type) -> None:
-    """Make Hydra know of a plug-in as `hydra_plugins.<name>`. Hydra takes them from that namespace alone, parts of which
-    some editable installations do not find; so its module is put there by hand."""
+    """Make Hydra know of a plug-in as `hydra_plugins.<name>`. Hydra takes them from that namespace alone, parts of
+    which some editable installations do not find; so its module is put there by hand."""
     try:
         space = import_module(NAMESPACE)
     except ModuleNotFoundError:  # no other plug-in is installed

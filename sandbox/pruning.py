@@ -33,7 +33,7 @@ def pruned(trials: Trials, batch: Mapping[int, Any], reading: str, manifest: Pat
 
     def look() -> None:
         for entry in entries(manifest):
-            job = entry.get("job")
+            job: int = entry["job"]
             if job not in batch or job in told or "folder" not in entry or not here(entry):
                 continue
             cut = trials.cut(batch[job].number, course(Path(entry["folder"]), reading))

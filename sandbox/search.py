@@ -24,7 +24,7 @@ from sandbox.compose import as_typed, composed
 from sandbox.config import build
 from sandbox.core.error import ConfigError, SandboxError, did_you_mean, explain
 from sandbox.core.reading import Reading
-from sandbox.identity import chosen, trusted
+from sandbox.identity import chosen, identity, trusted
 from sandbox.lines.launch import Plan, append, entries, key_of, read_plan, write_plan
 from sandbox.lines.place import free
 from sandbox.lines.readings import described
@@ -62,13 +62,13 @@ class Search(Sweeper):
         self.jobs = 0
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.config = config
+        self.threads = max(1, int(config.get("threads", 1)))
         self.launcher = Plugins.instance().instantiate_launcher(hydra_context=hydra_context, config=config,
                                                                 task_function=task_function)  # fmt: skip
+        self.manifest = Path(str(config["launch"]))
 
     def sweep(self, arguments: list[str]) -> float:
         """The best value that was found; NaN where there is none. Errors are told in the manifest."""
-        self.manifest = Path(self.config.launch)
         try:
             plan = read_plan(self.manifest)
             assert plan is not None
@@ -86,14 +86,16 @@ class Search(Sweeper):
     def _searched(self, folder: Path, plan: Plan, space: Space) -> float:
         self._check(space)
         config = composed([*space.fixed, *_first(space)])
+        identity(config)  # which refuses what no trial could be built from
         reading = _objective(config)
         goal = self._goal(reading)
         space = replace(space, fixed=(*_without(space.fixed, "objective"), f"objective={reading.name}"))
         together = self._agreed(folder, space, goal)
         self.plan = replace(plan, varies=space.keys)
         outcomes = list[Outcome]()
-        for name in dict.fromkeys([self.sampler, *([self.against] if self.against else [])]):
-            study = opened(folder / JOURNAL, name, maximize=goal == "maximize")
+        others = [self.against] if self.against and self.against != self.sampler else []
+        for name in [self.sampler, *others]:
+            study = opened(folder / JOURNAL, name, maximize=goal == "maximize", steps=config["steps"])
             trials = Trials(study, space, name, self.trials, together, self.sampler_seed)
             while batch := trials.batch():
                 self._live(trials, batch)
@@ -115,10 +117,10 @@ class Search(Sweeper):
             if not (name == "n_jobs" and value is None) and (type(value) is not int or value < least):
                 raise ConfigError(explain(expected=f"a whole number of {least} or more at {name}", got=repr(value),
                                           do=f"Set {name}={least}, say."))  # fmt: skip
-        if self.prune and not str(self.config.hydra.launcher._target_).endswith("Processes"):
-            raise ConfigError(explain(expected="the default launcher for a search that prunes",
-                                      got=str(self.config.hydra.launcher._target_),
-                                      do="Leave out prune or hydra/launcher: a trial is ended by its own process."))  # fmt: skip
+        launcher = type(self.launcher).__name__
+        if self.prune and launcher != "Processes":
+            raise ConfigError(explain(expected="the default launcher for a search that prunes", got=launcher,
+                                      do="Leave out prune, or hydra/launcher."))  # fmt: skip
 
     def _goal(self, reading: Reading) -> str:
         goal = self.direction or DIRECTIONS.get(reading.better, "")
@@ -134,7 +136,7 @@ class Search(Sweeper):
         asked: dict[str, Any] = {"space": sorted(space.said), "words": sorted(as_typed(space.fixed)), "goal": goal,
                                  "sampler_seed": self.sampler_seed, "prune": self.prune}  # fmt: skip
         if not path.exists():
-            cores = len(os.sched_getaffinity(0)) // max(1, int(self.config.get("threads", 1)))
+            cores = len(os.sched_getaffinity(0)) // self.threads
             write_whole(path, json.dumps(asked | {"together": self.n_jobs or max(1, cores)}, indent=1).encode())
         known = json.loads(path.read_text())
         differ = [key for key in asked if asked[key] != known[key]]
@@ -164,6 +166,7 @@ class Search(Sweeper):
         self.plan = replace(self.plan, jobs=(*self.plan.jobs, *(tuple(as_typed(one)) for one in words)))
         write_plan(self.manifest, self.plan)
         first, self.jobs = self.jobs, self.jobs + len(words)
+        assert self.launcher is not None
         values = [one.return_value for one in self.launcher.launch(words, initial_job_idx=first)]
         folders = {one["job"]: Path(one["folder"]) for one in entries(self.manifest) if "folder" in one}
         return [Ended(tuple(one), math.nan if value is None else float(value), folders.get(first + place))

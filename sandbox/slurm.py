@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.plugins import Plugins
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
 from hydra.plugins.launcher import Launcher
@@ -73,13 +72,14 @@ class Slurm(Launcher):
     def _queue(self, numbers: Sequence[int], words: Sequence[Sequence[str]]) -> list[Any]:
         """These jobs as submitit has queued them; none of them where SLURM refuses them, which is told."""
         import submitit
+        from submitit.core.utils import FailedJobError
 
         executor = submitit.AutoExecutor(self.folder, cluster="slurm", slurm_max_num_timeout=self.again)
         executor.update_parameters(**self.asked)
         job = Job(self.context, self.task, self.config, Singleton.get_state())
         try:
             queued = executor.map_array(job, numbers, [list(one) for one in words])
-        except submitit.core.utils.FailedJobError as error:
+        except FailedJobError as error:
             self._tell({"job": numbers[0], "label": "slurm", "error": " ".join(str(error).split())})
             return [None for _ in numbers]
         if not _keeps_accounts():

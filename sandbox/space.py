@@ -69,20 +69,20 @@ def space_of(words: Sequence[str]) -> Space:
         with loader() as found:
             parsed = OverridesParser.create(config_loader=found).parse_overrides(list(words))
         swept = {one.get_key_element(): one for one in parsed if one.is_sweep_override()}
-        axes = {key: _axis(one) for key, one in swept.items()}
+        axes = {key: _axis(one, one.input_line or key) for key, one in swept.items()}
     except HydraException as error:
         raise ConfigError(str(error)) from error
     if not axes:
         raise ConfigError(explain(expected="something to search over", got="words of one run", do=f"Say {GRAMMAR}."))
     for key in ("seed", "seeds", "steps", "label"):
         if key in axes:
-            raise ConfigError(explain(expected=f"one {key} for all trials", got=swept[key].input_line,
+            raise ConfigError(explain(expected=f"one {key} for all trials", got=swept[key].input_line or key,
                                       do="Set seeds=5, say: each trial is scored by its mean over them."))  # fmt: skip
     fixed = [one.input_line or "" for one in parsed if one.get_key_element() not in axes]
     return Space(tuple(fixed), axes, tuple(one.input_line or "" for one in swept.values()))
 
 
-def _axis(word: Override) -> Numbers | Choice:
+def _axis(word: Override, said: str) -> Numbers | Choice:
     value: Any = word._value
     if isinstance(value, IntervalSweep):
         low, high = value.start, value.end
@@ -91,14 +91,14 @@ def _axis(word: Override) -> Numbers | Choice:
         log = "log" in value.tags
         if low >= high or (log and low <= 0):
             raise ConfigError(explain(expected=f"an interval{' above 0' if log else ''}, its lower end first",
-                                      got=f"'{word.input_line}'", do=f"Say {GRAMMAR}."))  # fmt: skip
+                                      got=f"'{said}'", do=f"Say {GRAMMAR}."))  # fmt: skip
         return Numbers(low, high, whole=isinstance(low, int) and isinstance(high, int), log=log)
     if isinstance(value, RangeSweep | ChoiceSweep):
         value.shuffle = False  # the order is the sampler's affair
     there = list(word.sweep_string_iterator())
     if not there:
         raise ConfigError(explain(expected=f"something to search over at {word.key_or_group}",
-                                  got=f"'{word.input_line}', which stands for nothing", do=f"Say {GRAMMAR}."))  # fmt: skip
+                                  got=f"'{said}', which stands for nothing", do=f"Say {GRAMMAR}."))  # fmt: skip
     if isinstance(value, RangeSweep) and len(there) > 1:
         numbers = sorted(map(float, there))
         whole = all(one.lstrip("-").isdigit() for one in there)

@@ -18,6 +18,7 @@ from sandbox.space import Space
 
 SAMPLERS = {"tpe": 0, "random": 1}  # each draws from streams of its own
 UNPRUNED = 4  # trials that end before any is pruned
+UNJUDGED = 0.25  # the part of a trial in which it isn't pruned: what begins slowly may end well
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,9 @@ class Trials:
         may count; `cut`: the step at which it was pruned, if it was."""
         import optuna
 
+        said = self._known(trial.number).intermediate_values
         for step, reading in course:
-            if cut is None or step <= cut:
+            if step not in said and (cut is None or step <= cut):
                 trial.report(reading, step)
         if cut is not None:
             self.study.tell(trial, state=optuna.trial.TrialState.PRUNED)
@@ -82,13 +84,16 @@ class Trials:
     def cut(self, number: int, course: Sequence[tuple[int, float]]) -> int | None:
         """The first step of a course at which the trial is worse than the median of those that went as far; None where
         it never is. A function of the course alone, whoever looks and whenever."""
-        trial = next(one for one in self.study.get_trials() if one.number == number)
+        trial = self._known(number)
         trial.intermediate_values = {}
         for step, reading in course:
             trial.intermediate_values[step] = reading
             if self.study.pruner.prune(self.study, trial):
                 return step
         return None
+
+    def _known(self, number: int) -> Any:
+        return next(one for one in self.study.get_trials() if one.number == number)
 
     def counts(self) -> dict[str, int]:
         """How many trials there are, how many failed, and how many were pruned."""
@@ -116,9 +121,9 @@ def check_sampler(name: str, at: str) -> None:
                                   do=did_you_mean(name, list(SAMPLERS))))  # fmt: skip
 
 
-def opened(journal: Path, name: str, *, maximize: bool) -> Any:
-    """The study of that name in a journal, begun where there is none. Nobody else may have the journal open: what a
-    killed process left half-written in it, and its lock, is taken away."""
+def opened(journal: Path, name: str, *, maximize: bool, steps: int) -> Any:
+    """The study of that name in a journal, begun where there is none; a trial has `steps`. Nobody else may have the
+    journal open: what a killed process left half-written in it, and its lock, is taken away."""
     import optuna
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
@@ -133,4 +138,4 @@ def opened(journal: Path, name: str, *, maximize: bool) -> Any:
     return optuna.create_study(
         storage=JournalStorage(JournalFileBackend(str(journal))), study_name=name, load_if_exists=True,
         direction="maximize" if maximize else "minimize",
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED))  # fmt: skip
+        pruner=optuna.pruners.MedianPruner(UNPRUNED, n_warmup_steps=round(steps * UNJUDGED)))  # fmt: skip
