@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import threading
 import traceback
@@ -21,6 +22,7 @@ from sandbox.places import Place, folder_of, trusted_by
 
 ENDS = (signal.SIGTERM, signal.SIGHUP)  # what a scheduler, a time limit or a closed terminal sends
 WARNS = signal.SIGUSR2  # what a scheduler sends some time before it takes the machine away
+PINNED = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # libraries read them as they are loaded
 TRACEBACK = "traceback.txt"  # in the folder of a run that failed by an exception that nobody foresaw
 
 
@@ -53,6 +55,7 @@ def live(config: DictConfig) -> float | None:
         for word in left_out(config, own, words):
             tell(f"{run['label']}: {word}")
         with ended_as_interrupted():
+            pin(run["threads"])
             from sandbox.experiment import perform, trusted
 
             run["trust"] = [*trusted(run), *trusted_by(words, folders)]
@@ -73,6 +76,11 @@ def objective(folder: Path, name: str | None) -> float | None:
     from sandbox.report.read import last
 
     return last(folder, name)
+
+
+def pin(threads: int) -> None:
+    """Libraries that are loaded from now on take so many threads, whatever launcher and machine a job has."""
+    os.environ.update(dict.fromkeys(PINNED, str(threads)))
 
 
 @contextmanager

@@ -33,6 +33,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from sandbox.core.error import ConfigError, explain
+from sandbox.job import pin
 from sandbox.lines.launch import append, entries
 from sandbox.lines.place import mark
 from sandbox.memory import Memory
@@ -74,6 +75,7 @@ class Processes(Launcher):
         waiting = [(initial_job_idx + place, words) for place, words in enumerate(job_overrides)]
         values: dict[int, Any] = {}
         living: list[Job] = []
+        pin(int(self.config.get("threads", 1)))  # before libraries are loaded, which all jobs share
         context = get_context("forkserver")
         context.set_forkserver_preload(PRELOADED)
         memory = Memory()

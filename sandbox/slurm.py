@@ -48,7 +48,7 @@ class Slurm(Launcher):
                  "slurm_constraint": constraint, "timeout_min": timeout_min, "cpus_per_task": cpus_per_task,
                  "mem_gb": mem_gb, "gpus_per_node": gpus_per_node, "slurm_array_parallelism": array_parallelism,
                  "slurm_signal_delay_s": signal_delay_s, "slurm_additional_parameters": dict(additional or {}),
-                 "slurm_setup": [f"export OMP_NUM_THREADS={cpus_per_task} MKL_NUM_THREADS={cpus_per_task}", *setup],
+                 "slurm_setup": list(setup),
                  "name": "sandbox", "stderr_to_stdout": True}  # fmt: skip
         self.asked = {key: value for key, value in asked.items() if value is not None}
 

@@ -225,7 +225,7 @@ def test_a_search_of_another_space_by_the_same_name_is_refused(tmp_path):
 
 @pytest.mark.slow
 def test_a_search_that_is_killed_again_and_again_ends_with_the_same_trials(tmp_path):
-    words = ["rule.lr=tag(log,interval(0.001,1))", "trials=6", "n_jobs=2", "held_out=2", "sweep=mine", "steps=60",
+    words = ["rule.lr=tag(log,interval(0.001,0.3))", "trials=6", "n_jobs=2", "held_out=2", "sweep=mine", "steps=60",
              "prune=performance/process"]  # fmt: skip
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir()
