@@ -62,7 +62,9 @@ class Search(Sweeper):
         self.jobs = 0
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.threads = max(1, int(config.get("threads", 1)))
+        self.threads, self.loader = max(1, int(config.get("threads", 1))), hydra_context.config_loader
+        sources = [one for one in config.hydra.runtime.config_sources if "command-line" in one.provider]
+        self.folders = [f"hydra.searchpath=[{one.schema}://{one.path}]" for one in sources]
         self.launcher = Plugins.instance().instantiate_launcher(hydra_context=hydra_context, config=config,
                                                                 task_function=task_function)  # fmt: skip
         self.manifest = Path(str(config["launch"]))
@@ -78,14 +80,14 @@ class Search(Sweeper):
                 if not mine:
                     raise ConfigError(explain(expected=f"nobody else at the search '{plan.sweep}'", got="a process",
                                               do="Wait for it, or name another: sweep=NAME."))  # fmt: skip
-                return self._searched(folder, plan, space_of(arguments))
+                return self._searched(folder, plan, space_of(arguments, self.loader))
         except SandboxError as error:
             append(self.manifest, {"job": 0, "label": "search", "error": str(error)})
             return math.nan
 
     def _searched(self, folder: Path, plan: Plan, space: Space) -> float:
         self._check(space)
-        config = composed([*space.fixed, *_first(space)])
+        config = composed([*self.folders, *space.fixed, *_first(space)])
         identity(config)  # which refuses what no trial could be built from
         reading = _objective(config)
         goal = self._goal(reading)

@@ -135,15 +135,13 @@ def _keeps_accounts() -> bool:
 
 
 def _why(queued: Any) -> str:
-    """Why a job ended without a value: SLURM's word for it, and the last that the job printed."""
-    state = str(queued.get_info(mode="force").get("State", "unknown")).split()[0].lower()
-    said = "ended by SLURM, which says: out of memory" if state == "out_of_memory" else f"ended by SLURM ({state})"
+    """Why a job ended without a value: SLURM's words for it."""
+    said = [str(queued.get_info(mode="force").get("State", "unknown")).split()[0]]
     with suppress(OSError):
-        lines = [line.strip() for line in queued.paths.stdout.read_text(errors="replace").splitlines()]
-        killed = [found[0] for line in lines if (found := re.findall(r"srun: error: .*: (Killed|Out Of Memory)", line))]
-        if killed:
-            return f"killed ({state})"
-    return said
+        said += re.findall(r"^srun: error: .*: (.+)$", queued.paths.stdout.read_text(errors="replace"), re.MULTILINE)[
+            -1:
+        ]
+    return f"its process ended under SLURM ({', '.join(said).lower()})"
 
 
 def _lost(manifest: Path, number: int, why: str) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 
-from sandbox.compose import loader
 from sandbox.core.error import ConfigError, explain
 from sandbox.lines.launch import key_of
 
@@ -63,11 +62,11 @@ class Space:
         return tuple(key_of(key) for key in self.axes)
 
 
-def space_of(words: Sequence[str]) -> Space:
-    """The space that these words name. Raises `ConfigError` where they name none, or one that can't be searched."""
+def space_of(words: Sequence[str], loader: Any = None) -> Space:
+    """The space that these words name; `loader`: Hydra's, which knows what `glob` stands for. Raises `ConfigError`
+    where they name none, or one that can't be searched."""
     try:
-        with loader() as found:
-            parsed = OverridesParser.create(config_loader=found).parse_overrides(list(words))
+        parsed = OverridesParser.create(config_loader=loader).parse_overrides(list(words))
         swept = {one.get_key_element(): one for one in parsed if one.is_sweep_override()}
         axes = {key: _axis(one, one.input_line or key) for key, one in swept.items()}
     except HydraException as error:

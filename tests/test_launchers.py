@@ -40,6 +40,12 @@ def test_a_launcher_that_is_not_installed_is_refused_by_its_extra(name, monkeypa
         launchers.check(["-m", f"hydra/launcher={name}", "seed=0,1"])
 
 
+def test_a_search_without_its_library_is_refused_by_its_extra(monkeypatch):
+    monkeypatch.setattr(launchers, "find_spec", lambda module: None)
+    with pytest.raises(ConfigError, match=r"reflective-sandbox\[search\]"):
+        launchers.check(["-m", "hydra/sweeper=search", "rule.lr=interval(0,1)"])
+
+
 def test_a_launcher_of_a_queue_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setattr(launchers.shutil, "which", lambda program: None)
     with pytest.raises(ConfigError, match="expected SLURM's sbatch"):
