@@ -6,12 +6,13 @@ import os
 import sys
 from importlib.metadata import version
 
-from sandbox.commands import check, eval_, list_, new, replay, report, show
+from sandbox.commands import check, dashboard, eval_, list_, mirror, new, replay, report, show
 from sandbox.core.error import ConfigError, did_you_mean
 from sandbox.launch import QUIET, launch
 from sandbox.studies import unfold
 
-COMMANDS = {"report": report, "replay": replay, "eval": eval_, "check": check, "list": list_, "show": show, "new": new}
+COMMANDS = {"report": report, "replay": replay, "eval": eval_, "check": check, "list": list_, "show": show, "new": new,
+            "mirror": mirror, "dashboard": dashboard}  # fmt: skip
 
 
 def main() -> int:

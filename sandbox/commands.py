@@ -17,6 +17,9 @@ USAGE = {
     "eval": "sandbox eval RUN… [horizon=10 | horizon=1,5,10] [tasks=600] [task.FIELD=VALUE]… [bound=100] [force=true] "
     "[--seeds] [--json [FILE]] [--trust PACKAGE]…: score runs that are there after so many inner steps, on new tasks",
     "replay": "sandbox replay RUN… [--trust PACKAGE]…: execute a run again, and compare every line",
+    "mirror": "sandbox mirror RUN… [--online | --offline] [project=NAME] [by_seed=true] …: make or mend the W&B run of "
+    "each from its folder; every field of tracker=wandb can be set",
+    "dashboard": "sandbox dashboard show|push [RUN…] [project=NAME] [entity=NAME]: a W&B workspace and report of runs",
 }
 
 
@@ -139,6 +142,36 @@ def eval_(arguments: Sequence[str]) -> int:
     if set(flags) - {"--json", "--seeds"}:
         return _tell(USAGE["eval"])
     return evaluated(words, trust=trust, as_json=flags.get("--json"), seeds="--seeds" in flags)
+
+
+@_command("mirror")
+def mirror(arguments: Sequence[str]) -> int:
+    """See `USAGE`."""
+    from sandbox.mirror.command import mirror as mirrored
+
+    words, flags = _apart(arguments, ())
+    if len(flags) > 1 or set(flags) - {"--online", "--offline"}:
+        return _tell(USAGE["mirror"])
+    settings = [word for word in words if _is_setting(word)]
+    mode = next((flag.removeprefix("--") for flag in flags), None)
+    return mirrored([word for word in words if word not in settings], settings, mode)
+
+
+@_command("dashboard")
+def dashboard(arguments: Sequence[str]) -> int:
+    """See `USAGE`."""
+    from sandbox.mirror.command import dashboard as done
+
+    words, flags = _apart(arguments, ())
+    if flags or not words or words[0] not in ("show", "push"):
+        return _tell(USAGE["dashboard"])
+    settings = [word for word in words[1:] if _is_setting(word)]
+    return done(words[0], [word for word in words[1:] if word not in settings], settings)
+
+
+def _is_setting(word: str) -> bool:
+    """Whether a word is KEY=VALUE, and no folder whose name has such a sign."""
+    return word.partition("=")[0].isidentifier() and "=" in word and not Path(word).exists()
 
 
 def _with_trust(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

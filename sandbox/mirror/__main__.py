@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sandbox.core.error import SandboxError
 from sandbox.lines.mirror import FAILED, WHOLE, write_mirror
-from sandbox.mirror.follow import End, mirrored
+from sandbox.mirror.follow import End, GoneError, mirrored
 from sandbox.mirror.settings import Settings
 
 NICE = 5  # the run comes first
@@ -41,6 +41,8 @@ def main() -> int:
     folder, settings = Path(sys.argv[1]), json.loads(sys.argv[2])
     try:
         told = mirrored(folder, Settings(**settings), Told())
+    except GoneError:
+        os._exit(1)  # at once: W&B's own process ends with this one
     except SandboxError as error:
         write_mirror(folder, {"state": FAILED, "why": str(error)})
         return 1

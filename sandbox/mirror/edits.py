@@ -9,11 +9,15 @@ from dataclasses import dataclass, field
 from difflib import unified_diff
 from typing import Any
 
+import numpy as np
+
 from sandbox.lines.line import Line
 
 COLUMNS = ["step", "level", "path", "before", "asked", "difference", "verdict", "why", "note"]
 ROWS = 1000  # edits kept: the newest, if there are more
 WIDE = 40  # lines of a difference at most
+FEW = 24  # numbers that are told one by one
+LONG = 2000  # characters of a text at most
 
 Values = list[Any]  # one a seed; None where nothing is known
 
@@ -52,24 +56,23 @@ class Edits:
 
 
 def mean(values: Sequence[Any]) -> Any:
-    """The mean over seeds of numbers or of nested lists of them, None where one is unknown; of other things the first,
-    if all are alike."""
+    """The mean over seeds of numbers, or of lists of them within lists; None where one is unknown; of other things the
+    first, if all are alike, or else all."""
     if any(value is None for value in values):
         return None
-    if all(isinstance(value, (int, float)) for value in values):
-        return sum(values) / len(values)
-    if all(isinstance(value, list) for value in values) and len({len(value) for value in values}) == 1:
-        return [mean(part) for part in zip(*values, strict=True)]
-    return values[0] if all(value == values[0] for value in values) else list(values)
+    try:
+        return np.array(values, float).mean(axis=0).tolist()
+    except (ValueError, TypeError):
+        return values[0] if all(value == values[0] for value in values) else list(values)
 
 
 def difference(before: Sequence[Any], asked: Sequence[Any]) -> str:
-    """`0.1 → 0.2` for a number; for text, a tree or many numbers the lines that differ, as `diff -u` tells them."""
+    """`0.1 → 0.2` for a number; for text, a tree or a few numbers the lines that differ, as `diff -u` tells them; for
+    many numbers how many they are, and their norm."""
     old, new = mean(before), mean(asked)
-    if not isinstance(new, (list, dict, str)):
-        return f"{text(old)} → {text(new)}"
-    lines = unified_diff(_lines(old), _lines(new), "before", "asked", n=1, lineterm="")
-    told = list(lines)
+    if not isinstance(new, (list, dict, str)) or _is_long(new):
+        return f"{text(old)} → {text(new)}".lstrip()
+    told = list(unified_diff(_lines(old), _lines(new), "before", "asked", n=1, lineterm=""))
     return "\n".join(told[:WIDE] + ([f"… {len(told) - WIDE} lines more"] if len(told) > WIDE else []))
 
 
@@ -85,7 +88,20 @@ def text(value: Any) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.6g}"
-    return value if isinstance(value, str) else json.dumps(_rounded(value), ensure_ascii=False)
+    if _is_long(value):
+        flat = np.array(value, float).ravel()
+        return f"{flat.size} numbers, norm {np.linalg.norm(flat):.4g}"
+    told = value if isinstance(value, str) else json.dumps(_rounded(value), ensure_ascii=False)
+    return told if len(told) <= LONG else f"{told[:LONG]}…"
+
+
+def _is_long(value: Any) -> bool:
+    """Whether it is more numbers than anybody reads."""
+    return isinstance(value, list) and np.size(np.array(value, dtype=object)) > FEW and not _words(value)
+
+
+def _words(value: Any) -> bool:
+    return any(map(_words, value)) if isinstance(value, list) else isinstance(value, (str, Mapping))
 
 
 def _rounded(value: Any) -> Any:

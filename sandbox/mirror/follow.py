@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.core.error import SandboxError
+from sandbox.lines.line import Line
 from sandbox.lines.mirror import FAILED, FOLLOWING, WHOLE, alone, follower, write_mirror
 from sandbox.mirror.board import BEGIN, PATIENCE, Board, checked, opened
 from sandbox.mirror.rows import row
@@ -36,7 +37,7 @@ Ended = Callable[[], End | None]
 """Waits a little, then tells whether the run has ended."""
 
 
-class GoneError(Exception):
+class GoneError(SandboxError):
     """The folder is no longer the run's: it was moved, removed or begun anew."""
 
 
@@ -50,13 +51,13 @@ def mirrored(folder: Path, settings: Settings, ended: Ended) -> dict[str, Any]:
         with suppress(OSError):
             write_mirror(folder, {"state": FOLLOWING, **told})
         try:
-            shutil.rmtree(folder / "wandb", ignore_errors=True)  # parts of earlier mirrors: this one is whole
-            (folder / "wandb").mkdir()
+            (folder / "wandb").mkdir(exist_ok=True)
             board = opened(run, where)
-            _follow(run, board, settings, ended, still)
+            _drop_earlier(folder / "wandb", Path(board.open.dir).parent)
+            Follower(board, settings, still, Feed(folder)).follow(ended)
             told |= {"state": WHOLE, "rows": board.rows, "at": _at(board)}
         except GoneError:
-            os._exit(0)  # at once: W&B's own process ends with this one
+            raise
         except Exception as error:
             told |= {"state": FAILED, "why": sentence(error)}
         with suppress(OSError):
@@ -64,45 +65,63 @@ def mirrored(folder: Path, settings: Settings, ended: Ended) -> dict[str, Any]:
     return told
 
 
+def _drop_earlier(place: Path, kept: Path) -> None:
+    """Remove earlier mirrors, whole or torn: the one that is kept will have all that they have."""
+    for path in place.glob("*"):
+        if path.is_dir() and not path.is_symlink() and path.name != kept.name:
+            shutil.rmtree(path, ignore_errors=True)
+
+
 def sentence(error: Exception) -> str:
     """An error in one line."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _follow(run: Run, board: Board, settings: Settings, ended: Ended, still: Callable[[], bool]) -> None:
-    """Send what there is, and then what comes; the last row of what came at once says how long a step took."""
-    if board.there:
-        checked(board, [line["step"] for line in Feed(run.folder).lines() if line["level"] == run.top])
-    feed, end, looked, alerted = Feed(run.folder), None, 0.0, False
-    while end is None:
-        end = ended()
-        if not still():
-            raise GoneError
-        if end is not None:
-            _bounded(run.folder, BEGIN + PATIENCE)
-        steps, diverged = _taken(feed, board, settings)
-        if steps and looked and end is None and board.waiting is not None:
-            board.waiting["time/seconds_a_step"] = (time.monotonic() - looked) / steps
-        looked = time.monotonic() if steps else looked
-        if diverged and not alerted:
-            board.alert("diverged", f"{run.folder.name}: A is not finite at step {diverged}.")
-            alerted = True
-    if end.error:
-        board.alert("failed", f"{run.folder.name}: {end.error}"[:1000])
-    board.end(finished=end.finished, figures=figures_of(run))
+@dataclass
+class Follower:
+    """Sends what has been written, each line once. `looked`: when lines last came; `still`: whether the folder is the
+    run's."""
 
+    board: Board
+    settings: Settings
+    still: Callable[[], bool]
+    feed: Feed
+    looked: float = 0.0
+    alerted: bool = False
 
-def _taken(feed: Feed, board: Board, settings: Settings) -> tuple[int, int]:
-    """How many rows there were to send, and the first step at which A was not finite (0: none)."""
-    steps = diverged = 0
-    for line in feed.lines():
-        board.edits.take(line)
-        if line["level"] == board.run.top:
-            board.add(row(line, by_seed=settings.by_seed))
-            steps += 1
-        if None in line["own"]:
-            diverged = diverged or line["step"]
-    return steps, diverged
+    def follow(self, ended: Ended) -> None:
+        """Until the run has ended, and all of it is sent."""
+        run = self.board.run
+        if self.board.there:
+            checked(self.board, [line["step"] for line in Feed(run.folder).lines() if line["level"] == run.top])
+        while (end := ended()) is None:
+            self._look(live=True)
+        with _bounded(run.folder, BEGIN + PATIENCE):
+            self._look(live=False)
+            if end.error:
+                self.board.alert("failed", f"{run.folder.name}: {end.error}"[:1000])
+            self.board.end(finished=end.finished, figures=figures_of(run))
+
+    def _look(self, *, live: bool) -> None:
+        """Send what has come; the last row of what came at once tells how long a step took, where that was seen."""
+        if not self.still():
+            raise GoneError(f"{self.board.run.folder} was moved, or is begun anew")
+        steps = 0
+        for line in self.feed.lines():
+            self._take(line)
+            steps += line["level"] == self.board.run.top
+        now = time.monotonic()
+        if steps and self.looked and live and self.board.waiting is not None:
+            self.board.waiting["time/seconds_a_step"] = (now - self.looked) / steps
+        self.looked = now if steps else self.looked
+
+    def _take(self, line: Line) -> None:
+        self.board.edits.take(line)
+        if line["level"] == self.board.run.top:
+            self.board.add(row(line, by_seed=self.settings.by_seed))
+        if line["step"] and None in line["own"] and not self.alerted:
+            self.board.alert("diverged", f"{self.board.run.folder.name}: A is not finite at step {line['step']}.")
+            self.alerted = True
 
 
 def figures_of(run: Run) -> list[Path]:
@@ -141,8 +160,9 @@ def _end(process: int, how: int) -> None:
             os.kill(process, how)
 
 
-def _bounded(folder: Path, seconds: float) -> None:
-    """End this process after so many seconds, whatever W&B does meanwhile."""
+@contextmanager
+def _bounded(folder: Path, seconds: float) -> Iterator[None]:
+    """End this process if the block takes longer, whatever W&B does meanwhile."""
 
     def give_up() -> None:
         with suppress(OSError):
@@ -152,3 +172,7 @@ def _bounded(folder: Path, seconds: float) -> None:
     timer = threading.Timer(seconds, give_up)
     timer.daemon = True
     timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -86,15 +86,14 @@ class WandbTracker:
     def close(self, *, finished: bool) -> None:
         if self.process is None or self.process.stdin is None:
             return
-        error = sys.exception()
+        error = None if finished else sys.exception()
+        waits = min(self.deadline, INTERRUPTED) if isinstance(error, KeyboardInterrupt) else self.deadline
         how = {"finished": finished, "error": "" if error is None else str(error) or type(error).__name__}
         with suppress(OSError):  # it has ended before
             self.process.stdin.write(json.dumps(how).encode() + b"\n")
         with suppress(OSError):
             self.process.stdin.close()
         try:
-            self.process.wait(
-                min(self.deadline, INTERRUPTED) if isinstance(error, KeyboardInterrupt) else self.deadline
-            )
+            self.process.wait(waits)
         except subprocess.TimeoutExpired:
             LEFT.append(self.process)
