@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,24 +50,29 @@ class Board:
             return
         if self.rows >= self.there:
             self.open.log(self.waiting | more)
-        self.rows += 1
-        self.waiting = None
+        self.rows, self.waiting = self.rows + 1, None
 
     def alert(self, title: str, words: str) -> None:
         """Tell whoever has asked W&B to be told."""
         self.open.alert(title, words, level="ERROR")
 
     def end(self, *, finished: bool, figures: Sequence[Path] = ()) -> None:
-        """The last row with tables, charts and figures; artifacts where they are uploaded; the run's own end."""
-        self._send(**self._told(figures))
+        """The last row with tables, charts and figures; artifacts where they are uploaded; the run's own end. What W&B
+        refuses of all that is raised once every row is sent and the run has ended."""
+        with ExitStack() as after:
+            after.callback(self.open.finish, exit_code=0 if finished else 1)
+            after.callback(self._sum_up)
+            after.callback(self._send)
+            self._send(**self._told(figures))
+            if self.filed.mode == "online":
+                self._artifacts()
+
+    def _sum_up(self) -> None:
         for key, standing in self.standings.told():
             self.open.summary[key] = standing
         status = self.run.status
         if seconds := status.get("seconds"):
             self.open.summary["time/seconds"] = seconds
-        if self.filed.mode == "online":
-            self._artifacts()
-        self.open.finish(exit_code=0 if finished else 1)
 
     def _told(self, figures: Sequence[Path]) -> dict[str, Any]:
         import wandb
@@ -100,6 +105,7 @@ class Board:
 def opened(run: Run, filed: Filed) -> Board:
     """A W&B run for this one. Offline it begins at the first row. Online it goes on after the rows that are there:
     the same run lived again from a checkpoint has the same rows."""
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # W&B's reports on itself, not on runs
     os.environ |= {"WANDB_SILENT": "true", "WANDB_DATA_DIR": str(run.folder / "wandb"),
                    "WANDB_CACHE_DIR": str(run.folder / "wandb" / "cache")}  # fmt: skip
     sys.argv = ["sandbox", *run.words]  # W&B keeps the command line of a run: that of this one
@@ -114,7 +120,7 @@ def opened(run: Run, filed: Filed) -> Board:
                        job_type=filed.job_type, config={**run.config, "overrides": list(run.words)},
                        dir=str(run.folder), resume="allow" if online else None, allow_val_change=True,
                        settings=settings)  # fmt: skip
-    board = Board(run, filed, begun, begun.step if online else 0)
+    board = Board(run, filed, begun, begun.starting_step)
     _define(begun, run)
     headlines = [OWN, *(reading for reading in run.readings if reading.headline)]
     board.curves = Curves(tuple(key_of(reading.name) for reading in headlines))
@@ -134,13 +140,11 @@ def _define(begun: Any, run: Run) -> None:
         begun.define_metric(key, step_metric=axis_of(key, run.config), summary="last")
 
 
-def checked(board: Board, rows: Sequence[int]) -> None:
-    """Raises `LineageError` where what W&B has under the run's id is no beginning of its `rows`, their steps."""
-    last = board.open.summary.get(AXIS)
-    last = last.get("last") if isinstance(last, Mapping) else last
-    if board.there > len(rows) or (board.there and last is not None and last != rows[board.there - 1]):
-        raise LineageError(explain(expected=f"a beginning of {board.run.folder.name} in W&B",
-                                   got=f"{board.there} rows, the last of step {last}",
+def checked(board: Board, rows: int) -> None:
+    """Raises `LineageError` where W&B has more under the run's id than the run has `rows`: they are another's."""
+    if board.there > rows:
+        raise LineageError(explain(expected=f"{rows} rows of {board.run.folder.name} in W&B at most",
+                                   got=f"{board.there}",
                                    do=f"Delete the run {board.filed.id} there, and mirror it again."))  # fmt: skip
 
 

@@ -19,9 +19,10 @@ from sandbox.lines.line import Line
 from sandbox.lines.mirror import FAILED, FOLLOWING, WHOLE, alone, follower, write_mirror
 from sandbox.mirror.board import BEGIN, PATIENCE, Board, checked, opened
 from sandbox.mirror.rows import row
-from sandbox.mirror.settings import Settings, filed
+from sandbox.mirror.settings import Filed, Settings, filed
 from sandbox.mirror.source import Feed, Run, read_run
 
+CLOSE = 30.0  # seconds that W&B has to close a mirror that went wrong
 GIVE_WAY = 10.0  # seconds that another process has to leave a mirror to this one
 
 
@@ -51,11 +52,7 @@ def mirrored(folder: Path, settings: Settings, ended: Ended) -> dict[str, Any]:
         with suppress(OSError):
             write_mirror(folder, {"state": FOLLOWING, **told})
         try:
-            (folder / "wandb").mkdir(exist_ok=True)
-            board = opened(run, where)
-            _drop_earlier(folder / "wandb", Path(board.open.dir).parent)
-            Follower(board, settings, still, Feed(folder)).follow(ended)
-            told |= {"state": WHOLE, "rows": board.rows, "at": _at(board)}
+            told |= {"state": WHOLE, **_made(run, where, settings, ended, still)}
         except GoneError:
             raise
         except Exception as error:
@@ -63,6 +60,22 @@ def mirrored(folder: Path, settings: Settings, ended: Ended) -> dict[str, Any]:
         with suppress(OSError):
             write_mirror(folder, told)
     return told
+
+
+def _made(run: Run, where: Filed, settings: Settings, ended: Ended, still: Callable[[], bool]) -> dict[str, Any]:
+    """The mirror itself; returns its number of rows, and where it is to be looked at."""
+    place = run.folder / "wandb"
+    place.mkdir(exist_ok=True)
+    board = opened(run, where)
+    own = Path(board.open.dir).parent
+    try:
+        _drop_earlier(place, own)
+        Follower(board, settings, still, Feed(run.folder)).follow(ended)
+    except Exception:
+        with _bounded(run.folder, CLOSE), suppress(Exception):
+            board.open.finish(exit_code=1)
+        raise
+    return {"rows": board.rows, "at": own.name if where.mode == "offline" else str(board.open.url)}
 
 
 def _drop_earlier(place: Path, kept: Path) -> None:
@@ -93,7 +106,7 @@ class Follower:
         """Until the run has ended, and all of it is sent."""
         run = self.board.run
         if self.board.there:
-            checked(self.board, [line["step"] for line in Feed(run.folder).lines() if line["level"] == run.top])
+            checked(self.board, sum(line["level"] == run.top for line in Feed(run.folder).lines()))
         while (end := ended()) is None:
             self._look(live=True)
         with _bounded(run.folder, BEGIN + PATIENCE):
@@ -128,12 +141,6 @@ def figures_of(run: Run) -> list[Path]:
     """The figures of the report on the run's sweep, if there is one."""
     sweep = run.config.get("sweep")
     return sorted((run.folder.parent / "reports" / str(sweep)).glob("*.png")) if sweep else []
-
-
-def _at(board: Board) -> str:
-    if board.filed.mode == "online":
-        return str(board.open.url or "")
-    return str(next(iter((board.run.folder / "wandb").glob("offline-run-*")), "").name)  # type: ignore[union-attr]
 
 
 @contextmanager
