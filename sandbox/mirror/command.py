@@ -83,5 +83,6 @@ def dashboard(what: str, paths: Sequence[str], words: Sequence[str]) -> int:
     plan = layout(runs, project=where.pop("project", None), entity=where.pop("entity", None))
     if where:
         raise ConfigError(explain(expected="project=… or entity=…", got=f"'{next(iter(where))}'", do="Leave it out."))
-    print(shown(plan) if what == "show" else "\n".join(pushed(plan)))
+    for line in [shown(plan)] if what == "show" else pushed(plan):
+        print(line, flush=True)
     return 0

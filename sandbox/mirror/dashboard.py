@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from sandbox.core.error import ConfigError, explain
 from sandbox.lines.readings import described
@@ -16,16 +16,17 @@ from sandbox.mirror.settings import filed, given
 from sandbox.mirror.source import Feed, Run
 
 ENDS = ("_low", "_high")  # of an interval: they stand in the panel of their mean
-GATE = "gate/"
+COLUMNS, WIDE, HIGH = 3, 8, 6  # of panels beside each other; the width and height of one, in W&B's units
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Curves over an axis, or a chart or table that a mirror logs at its end."""
+    """Curves over an axis; or, `of` a "chart" or a "table", what a mirror logs at its end."""
 
     title: str
     keys: tuple[str, ...]
     axis: str = AXIS
+    of: Literal["curves", "chart", "table"] = "curves"
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,9 @@ def layout(runs: Sequence[Run], *, project: str | None = None, entity: str | Non
         curves = tuple(one for one in (key, *(key + end for end in ENDS)) if one in keys)
         section = "inner" if key == OWN.name else key.partition("/")[0] if "/" in key else "other"
         panels.setdefault(section, []).append(Panel(titles.get(key, key), curves, axes.get(key, AXIS)))
+    for key in charted(runs):
+        panels.setdefault("seeds", []).append(Panel(titles.get(key, key), (f"seeds/{key}",), of="chart"))
+    panels["edit"].append(Panel("Edits", ("edits",), of="table"))
     sections = tuple(Section(name, TITLES.get(name, name), tuple(found)) for name, found in panels.items() if found)
     sweeps = dict.fromkeys(str(run.config["sweep"]) for run in runs if run.config.get("sweep"))
     return Layout(project or where.project, entity or where.entity, " ".join(sweeps) or "sandbox", sections)
@@ -70,6 +74,14 @@ def written(run: Run) -> list[str]:
     found = dict.fromkeys(key for line in Feed(run.folder).lines() if line["level"] == run.top
                           for key in row(line, by_seed=False))  # fmt: skip
     return list(found)
+
+
+def charted(runs: Sequence[Run]) -> list[str]:
+    """The keys of which mirrors draw a chart over seeds: own and headlines, where there are several seeds."""
+    several = [run for run in runs if run.config.get("seeds", 1) > 1]
+    keys = {key for run in several for key in written(run)}
+    headlines = [OWN, *(reading for run in several for reading in run.readings if reading.headline)]
+    return [key for key in dict.fromkeys(key_of(reading.name) for reading in headlines) if key in keys]
 
 
 def _titles(run: Run) -> Iterator[tuple[str, str]]:
@@ -90,28 +102,28 @@ def shown(plan: Layout) -> str:
     return "\n".join(lines)
 
 
-def pushed(plan: Layout) -> list[str]:
-    """Put both on the server that the environment names; returns where they are. Raises `ConfigError` where there is no
+def pushed(plan: Layout) -> Iterator[str]:
+    """Put both on the server that the environment names; yields where each is. Raises `ConfigError` where there is no
     key, or no answer."""
+    _library()
+    import requests
     import wandb
 
     try:
-        entity = plan.entity or wandb.Api().default_entity
-        plan = Layout(plan.project, entity, plan.name, plan.sections)
-        workspace, report = workspace_of(plan), report_of(plan)
-        workspace.save()
-        report.save()
-    except (wandb.Error, ValueError) as error:
-        got = " ".join(str(error).split())
-        raise ConfigError(explain(expected="a W&B that takes dashboards", got=got,
-                                  do="Run `wandb login`; to show them needs no server.")) from error  # fmt: skip
-    return [f"workspace {plan.name}: {workspace.url}", f"report {plan.name}: {report.url}"]
+        plan = replace(plan, entity=plan.entity or wandb.Api().default_entity)
+        for kind, made in (("workspace", workspace_of(plan)), ("report", report_of(plan))):
+            made.save()
+            yield f"{kind} '{plan.name}': {made.url}"
+    except (wandb.Error, ValueError, requests.RequestException) as error:
+        do = "`wandb login`, then `sandbox mirror RUN… --online`, then this."
+        raise ConfigError(explain(expected="a W&B with the project of these runs", got=" ".join(str(error).split()),
+                                  do=do)) from error  # fmt: skip
 
 
 def workspace_of(plan: Layout) -> Any:
     """W&B's workspace: a section a name, runs grouped as the mirror groups them."""
     ws, wr = _library()
-    sections = [ws.Section(name=section.name, is_open=place < 3, panels=[_plot(wr, panel) for panel in section.panels])
+    sections = [ws.Section(name=section.name, is_open=place < COLUMNS, panels=_panels(wr, section))
                 for place, section in enumerate(plan.sections)]  # fmt: skip
     return ws.Workspace(entity=plan.entity or "", project=plan.project, name=plan.name, sections=sections,
                         settings=ws.WorkspaceSettings(x_axis=AXIS, group_by_prefix="first"),
@@ -123,14 +135,27 @@ def report_of(plan: Layout) -> Any:
     _, wr = _library()
     blocks: list[Any] = [wr.TableOfContents()]
     for section in plan.sections:
-        runs = wr.Runset(entity=plan.entity or "", project=plan.project, groupby=["group"])
+        runs = wr.Runset(entity=plan.entity or "", project=plan.project, groupby=["Group"])
         blocks += [wr.H2(text=section.name), wr.P(text=section.about),
-                   wr.PanelGrid(runsets=[runs], panels=[_plot(wr, panel) for panel in section.panels])]  # fmt: skip
+                   wr.PanelGrid(runsets=[runs], panels=_panels(wr, section))]  # fmt: skip
     return wr.Report(entity=plan.entity or "", project=plan.project, title=plan.name, blocks=blocks)
 
 
-def _plot(wr: Any, panel: Panel) -> Any:
-    return wr.LinePlot(title=panel.title, x=panel.axis, y=list(panel.keys))
+def _panels(wr: Any, section: Section) -> list[Any]:
+    """W&B's panels, laid out in rows."""
+    return [_panel(wr, panel, wr.Layout(x=WIDE * (place % COLUMNS), y=HIGH * (place // COLUMNS), w=WIDE, h=HIGH))
+            for place, panel in enumerate(section.panels)]  # fmt: skip
+
+
+def _panel(wr: Any, panel: Panel, layout: Any) -> Any:
+    if panel.of == "table":
+        return wr.WeavePanelSummaryTable(table_name=panel.keys[0], layout=layout)
+    if panel.of == "chart":
+        return wr.CustomChart(chart_name="wandb/lineseries/v0", layout=layout,
+                              query={"summaryTable": {"tableKey": f"{panel.keys[0]}_table"}},
+                              chart_fields={"step": "step", "lineKey": "lineKey", "lineVal": "lineVal"},
+                              chart_strings={"title": panel.title, "xname": AXIS})  # fmt: skip
+    return wr.LinePlot(title=panel.title, x=panel.axis, y=list(panel.keys), layout=layout)
 
 
 def _library() -> tuple[Any, Any]:

@@ -32,6 +32,7 @@ TITLES = {
     "edit": "Edits: what was asked for",
     "rule": "Rule: phi, in readable units",
     "time": "Time",
+    "seeds": "Means over seeds with their 95 % intervals",
 }
 
 VERDICTS = ("accepted", "rejected", "refused", "rolled back", "no edit")

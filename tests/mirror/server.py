@@ -44,11 +44,13 @@ class Kept:
 
 @dataclass
 class Server:
-    """`runs`: by their id; `artifacts`: what was asked to be made, in order; `asked`: the names of all questions."""
+    """`runs`: by their id; `artifacts`: what was asked to be made, in order; `views`: workspaces and reports; `asked`:
+    the names of all questions."""
 
     runs: dict[str, Kept] = field(default_factory=dict)
     artifacts: list[dict[str, Any]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
+    views: list[dict[str, Any]] = field(default_factory=list)
     port: int = 0
 
     @property
@@ -65,6 +67,9 @@ class Server:
             "upsertBucket": self._upserted, "ResumeStatus": self._resumed, "createRunFiles": self._files,
             "createArtifact(": self._artifact, "upsertView": self._view, "viewer": self._viewer,
             "serverInfo": lambda _: {"serverInfo": SERVER_INFO}, "artifactType": lambda _: {"project": None},
+            "GetProjects": lambda given: {"models": {"edges": [{"node": PROJECT, "cursor": "1"}],
+                                                     "pageInfo": {"endCursor": None, "hasNextPage": False}}},
+            "ProjectInternalId": lambda _: {"project": {"id": "P", "internalId": "12"}},
         }  # fmt: skip
         for words, reply in answers.items():
             if words in query or words.lower() == name.lower() or words in name:
@@ -111,9 +116,11 @@ class Server:
         return {"viewer": viewer, "serverInfo": SERVER_INFO}
 
     def _view(self, given: dict[str, Any]) -> dict[str, Any]:
-        return {"upsertView": {"view": {"id": _id("View", "1"), "name": "nw-1-v", "displayName": "v", "spec": "{}",
-                                        "type": "runs", "project": self._project(given), "updatedAt": "",
-                                        "createdAt": "", "user": None}, "inserted": True}}  # fmt: skip
+        self.views.append(given)
+        told = {key: given.get(key) or "" for key in ("name", "type", "displayName", "description", "spec")}
+        project = {"id": "P", "name": given["projectName"], "entityName": given["entityName"]}
+        return {"upsertView": {"view": {**told, "id": _id("View", "1"), "project": project,
+                                        "updatedAt": "2026-01-01T00:00:00Z"}, "inserted": True}}  # fmt: skip
 
     def _project(self, given: dict[str, Any]) -> dict[str, Any]:
         return {"id": "P", "name": given.get("project") or given.get("modelName") or "sandbox",
@@ -134,6 +141,8 @@ class Server:
         self.runs.setdefault(name, Kept()).files["/".join(rest)] = content
 
 
+PROJECT = {"id": "P", "name": "sandbox", "entityName": "me", "createdAt": "2026-01-01T00:00:00Z", "isBenchmark": False,
+           "user": None}  # fmt: skip
 SERVER_INFO = {"features": [], "cliVersionInfo": {"max_cli_version": "99.0.0"}, "latestLocalVersionInfo": None}
 
 
