@@ -18,6 +18,7 @@ from sandbox.mirror.source import Run
 LONGEST = 118  # characters of a name or group
 TAG = 64  # characters of a tag
 ODD = re.compile(r"[^A-Za-z0-9_.,=+-]+")  # what W&B's addresses have no place for
+ODDER = re.compile(r"[^A-Za-z0-9_.-]+")  # nor its artifacts, which are called by the run's id
 SEEDS = ("seed", "seeds")
 CHOICES = ("preset", "experiment", "study")
 
@@ -95,9 +96,9 @@ def cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 9]}-{_digest(text)}"
 
 
-def legal(text: str) -> str:
-    """A name with letters, digits and a few signs alone, which differs where others differed."""
-    plain = ODD.sub("_", text).strip("_")
+def legal(text: str, odd: re.Pattern[str] = ODD) -> str:
+    """A name without what is `odd`, which differs where others differed."""
+    plain = odd.sub("_", text).strip("_")
     return cut(text if plain == text else f"{plain}-{_digest(text)}".lstrip("-"), LONGEST)
 
 
@@ -126,4 +127,4 @@ def _tags(run: Run, sweep: str | None) -> list[str]:
 def _id(run: Run) -> str:
     """The folder's name; a run that was begun anew is another run, whose past W&B may hold already."""
     anew = sum(1 for _ in run.folder.glob("past/*/readings.json"))
-    return legal(run.folder.name if not anew else f"{run.folder.name}-{anew + 1}")
+    return legal(run.folder.name if not anew else f"{run.folder.name}-{anew + 1}", ODDER)

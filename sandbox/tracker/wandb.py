@@ -16,7 +16,7 @@ from sandbox.core.record import Record
 from sandbox.lines.mirror import FAILED, WHOLE, is_followed, mode_of, read_mirror
 
 INTERRUPTED = 3.0  # seconds that an interrupted run waits: who ends it may not wait much longer
-LEFT: list[subprocess.Popen[bytes]] = []  # those that go on after their run
+LEFT: dict[Path, subprocess.Popen[bytes]] = {}  # those that go on after their run, by its folder
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Wandb:
 
     def start(self, folder: Path, config: Mapping[str, Any], resumed: int) -> WandbTracker:
         if mode_of(self.mode) == "disabled":
-            return WandbTracker(None, 0.0)
+            return WandbTracker(None, folder, 0.0)
         settings = {key: value for key, value in asdict(self).items() if key != "deadline"}
         command = [sys.executable, "-P", "-m", "sandbox.mirror", str(folder.resolve()), json.dumps(settings)]
         try:
@@ -54,7 +54,7 @@ class Wandb:
                                        stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
         except OSError:  # no process can be begun; `told` will say that there is no mirror
             process = None
-        return WandbTracker(process, self.deadline)
+        return WandbTracker(process, folder, self.deadline)
 
     def told(self, folder: Path) -> Iterator[str]:
         """What a user should know of the mirror of a run that has ended; one that is missing is made first."""
@@ -65,7 +65,7 @@ class Wandb:
         known, remedy = read_mirror(folder), f"`sandbox mirror {folder}` makes it whole"
         if known.get("state") == WHOLE:
             return
-        if is_followed(folder):
+        if (folder in LEFT and LEFT[folder].poll() is None) or is_followed(folder):
             yield "its W&B mirror is not done yet; it goes on in the background"
         elif known.get("state") == FAILED:
             yield f"its W&B mirror is not whole ({known.get('why')}); {remedy}"
@@ -78,6 +78,7 @@ class WandbTracker:
     """The process that makes the mirror, told by its standard input when the run has ended. It reads the lineage."""
 
     process: subprocess.Popen[bytes] | None
+    folder: Path
     deadline: float
 
     def write(self, record: Record) -> None:
@@ -96,4 +97,4 @@ class WandbTracker:
         try:
             self.process.wait(waits)
         except subprocess.TimeoutExpired:
-            LEFT.append(self.process)
+            LEFT[self.folder] = self.process

@@ -6,9 +6,10 @@ import base64
 import gzip
 import json
 import re
+import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -154,6 +155,7 @@ def _id(kind: str, name: str) -> str:
 def serving() -> Iterator[Server]:
     """A server on a free port of this machine, for as long as the block lasts."""
     kept = Server()
+    held: list[socket.socket] = []
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -203,6 +205,11 @@ def serving() -> Iterator[Server]:
     class Quiet(ThreadingHTTPServer):
         daemon_threads = True
 
+        def get_request(self) -> tuple[socket.socket, Any]:
+            found = super().get_request()
+            held.append(found[0])
+            return found
+
         def handle_error(self, request: Any, client_address: Any) -> None:
             """A client that hangs up is no error."""
 
@@ -215,3 +222,6 @@ def serving() -> Iterator[Server]:
         finally:
             server.shutdown()
             thread.join()
+            for one in held:  # who still speaks is hung up on
+                with suppress(OSError):
+                    one.shutdown(socket.SHUT_RDWR)
