@@ -6,13 +6,27 @@ import os
 import sys
 from importlib.metadata import version
 
-from sandbox.commands import check, dashboard, eval_, list_, mirror, new, replay, report, show
+from sandbox.commands import (
+    check,
+    dashboard,
+    eval_,
+    list_,
+    ls,
+    mirror,
+    new,
+    replay,
+    report,
+    rerun,
+    resume,
+    rm,
+    show,
+)
 from sandbox.core.error import ConfigError, did_you_mean
 from sandbox.launch import QUIET, launch
 from sandbox.studies import unfold
 
 COMMANDS = {"report": report, "replay": replay, "eval": eval_, "check": check, "list": list_, "show": show, "new": new,
-            "mirror": mirror, "dashboard": dashboard}  # fmt: skip
+            "ls": ls, "resume": resume, "rerun": rerun, "rm": rm, "mirror": mirror, "dashboard": dashboard}  # fmt: skip
 
 
 def main() -> int:

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from sandbox.about import differences, provenance
 from sandbox.archive.checkpoint import load_checkpoint
-from sandbox.archive.file import write_whole
 from sandbox.archive.journal import DiskJournal
 from sandbox.config import build
 from sandbox.core.error import ConfigError, LineageError, StaleError, explain
@@ -24,8 +23,10 @@ from sandbox.core.protocols import Task, World
 from sandbox.core.random import untouched
 from sandbox.core.state import digest
 from sandbox.experiment import build_loop, data_of
-from sandbox.folder import code_of, status
+from sandbox.folder import code_of
 from sandbox.identity import Config, built_of, seeds_of
+from sandbox.lines.place import status
+from sandbox.lines.whole import write_whole
 from sandbox.loop.probe import LoopProbe
 from sandbox.loop.reflect import Loop
 from sandbox.measure.interval import bands

@@ -2,87 +2,32 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import re
+import math
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from sandbox.archive import checkpoint, lineage
-from sandbox.archive.file import write_whole
-from sandbox.core.error import ConfigError, explain
 from sandbox.core.record import Standing
 from sandbox.core.state import State
 from sandbox.identity import Config, identity
+from sandbox.lines.place import LOCK, STATUS, checked_label, folder_name, status
+from sandbox.lines.whole import write_whole
 
-ODD = re.compile(r"[^\w.,=+-]+")  # what no folder's name has
-LONGEST = 60  # characters of a label in the name of a folder; W&B takes names of 118
-ABOUT, STATUS, PAST, LOCK = "about.json", "status.json", "past", ".lock"
+ABOUT, PAST = "about.json", "past"
 
 
 def folder_of(config: Config) -> Path:
     """Where the run lives: the folder that already holds this identity, whatever its label, or a new one."""
     runs, name = Path(config["runs"]), identity(config)
-    label = ODD.sub("_", checked_label(config["label"])).strip("._-") or "run"
-    return next(iter(sorted(runs.glob(f"*-{name}"))), runs / f"{label[:LONGEST]}-{name}")
-
-
-def checked_label(label: Any) -> str:
-    """A label, which may be any words in one line; raises `ConfigError`. The name of a folder keeps its letters, digits
-    and a few signs, and has `_` for all others."""
-    label = str(label)
-    if not label.strip() or not label.isprintable() or len(label) > 2 * LONGEST:
-        raise ConfigError(explain(expected=f"a label: words in one line, {2 * LONGEST} characters at most",
-                                  got=f"{label[:LONGEST]!r} ({len(label)} characters)",
-                                  do="Choose label=something-shorter."))  # fmt: skip
-    return label
-
-
-@contextmanager
-def claimed(folder: Path) -> Iterator[None]:
-    """The folder for one process alone; a second one waits for it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
-def free(folder: Path) -> Iterator[bool]:
-    """Whether nobody lives the run; if so, nobody else can begin to for as long as the block lasts."""
-    with (folder / LOCK).open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-
-
-def mark(folder: Path, state: str, why: str) -> bool:
-    """Say in a run's place that it ended so, where it still says that it runs and nobody lives it; whether it did."""
-    if status(folder).get("state") != "running":
-        return False
-    with free(folder) as mine:
-        known = status(folder)
-        if not mine or known.get("state") != "running":
-            return False
-        write_whole(folder / STATUS, json.dumps({**known, "state": state, "error": why}).encode())
-    return True
+    return next(iter(sorted(runs.glob(f"*-{name}"))), runs / folder_name(checked_label(config["label"]), name))
 
 
 # ---- how far it got -------------------------------------------------------------------------------------------------
-
-
-def status(folder: Path) -> dict[str, Any]:
-    """What the run last said of itself; empty where it hasn't begun."""
-    path = folder / STATUS
-    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def reached(folder: Path) -> int:
@@ -112,16 +57,19 @@ def code_of(folder: Path) -> Mapping[str, Any]:
 @dataclass(frozen=True)
 class Notes:
     """What a run says of itself as it goes: `status.json`, and an entry of `about.json` for each time it is begun or
-    gone on with. `reached` holds "step", and "from_step" if it was gone on with."""
+    gone on with. `reached` holds "step", and "from_step" if it was gone on with; `latest` {headline: its mean over
+    seeds, as last read}."""
 
     folder: Path
     steps: int
     began: float
     reached: dict[str, int]
+    latest: dict[str, float] = field(default_factory=dict)
 
     def say(self, state: str, **more: Any) -> None:
         seconds = round(time.monotonic() - self.began, 1)
-        found = {"state": state, **self.reached, "steps": self.steps, "seconds": seconds, **more}
+        latest = {name: value for name, value in self.latest.items() if math.isfinite(value)}
+        found = {"state": state, **self.reached, "steps": self.steps, "seconds": seconds, "latest": latest, **more}
         write_whole(self.folder / STATUS, json.dumps(found).encode())
 
     def describe(self, described: Mapping[str, Any]) -> None:

@@ -17,8 +17,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sandbox.compose import as_typed, bare, loader, raw
 from sandbox.core.error import ConfigError, explain
-from sandbox.folder import checked_label
 from sandbox.lines.launch import LAUNCHES, Plan, key_of, launches, read_plan, swept
+from sandbox.lines.place import checked_label
 from sandbox.places import named
 
 SEVERAL = ("-m", "--multirun")

@@ -33,8 +33,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from sandbox.core.error import ConfigError, explain
-from sandbox.folder import mark
-from sandbox.lines.launch import append, entries
+from sandbox.lines.launch import append, entries, read_plan
+from sandbox.lines.place import mark
 from sandbox.memory import Memory
 
 PRELOADED = ["sandbox.job", "sandbox.experiment", "sandbox.processes"]
@@ -177,7 +177,9 @@ def _lost(manifest: Path, job: Job, why: str) -> dict[str, Any]:
     """An entry of the manifest for a job whose process ended without a word; the run that it lived is marked."""
     mine = [one for one in entries(manifest) if one.get("pid") == job.process.pid and "folder" in one]
     if not mine:
-        return {"job": job.number, "label": f"job {job.number}", "error": why}
+        plan = read_plan(manifest)
+        apart = plan.apart(job.number) if plan else []
+        return {"job": job.number, "label": f"job {job.number}", "apart": apart, "error": why}
     folder = Path(mine[-1]["folder"])
     mark(folder, "killed", why)
     kept = {key: mine[-1][key] for key in ("job", "label", "apart")}

@@ -16,7 +16,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.archive import checkpoint, lineage
-from sandbox.archive.file import write_whole
 from sandbox.core.error import LineageError
 from sandbox.core.reading import Reading
 from sandbox.core.record import Change, Record, Standing, Verdict
@@ -34,6 +33,7 @@ from sandbox.lines.column import (
 )
 from sandbox.lines.line import Reader, Writer
 from sandbox.lines.readings import described, read_readings
+from sandbox.lines.whole import write_whole
 from sandbox.tracker.jsonl import Jsonl
 from scripts import bench_lineage
 

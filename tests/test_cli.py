@@ -216,7 +216,8 @@ def test_a_file_of_one_s_own_in_the_working_folder(sandbox, tmp_path):
 def test_one_failed_run_of_a_sweep_leaves_the_others(sandbox, tmp_path):
     found = sandbox("-m", "rule.lr=0.1,1e20", *TINY, "steps=40", "label=swept")
     assert found.returncode == 2
-    assert "swept: expected finite losses" in found.stderr
+    assert "swept rule.lr=1e+20 (swept-" in found.stderr
+    assert "expected finite losses" in found.stderr
     states = [json.loads(path.read_text())["state"] for path in tmp_path.glob("runs/swept-*/status.json")]
     assert sorted(states) == ["failed", "finished"]
 

@@ -22,9 +22,10 @@ from sandbox import experiment, launch
 from sandbox.archive import checkpoint, lineage
 from sandbox.compose import composed
 from sandbox.core.error import ConfigError, LifeError, LineageError, StaleError
-from sandbox.folder import claimed
+from sandbox.lines.place import claimed
 from sandbox.loop import describe
 from sandbox.loop.reflect import Loop
+from sandbox.replay import replay
 from sandbox.tracker.checkpoint import CheckpointTracker
 from sandbox.tracker.jsonl import JsonlTracker
 
@@ -271,7 +272,7 @@ def test_every_launcher_runs_and_its_workers_need_nothing_of_the_parent_s_enviro
 
 
 def test_a_run_replays(config):
-    assert experiment.replay(experiment.perform(config())) == 11
+    assert replay(experiment.perform(config())) == 11
 
 
 def test_a_run_replays_in_a_fresh_process(config):
@@ -294,7 +295,7 @@ def test_a_tampered_line_is_named(key, change, config):
     whole[10] = json.dumps({**line, key: change(line[key])})
     (folder / lineage.LINEAGE).write_text("\n".join(whole) + "\n")
     with pytest.raises(LineageError, match=rf"line 11 \(step 10\) of .*got another '{key}[\[.']"):
-        experiment.replay(folder)
+        replay(folder)
 
 
 @pytest.mark.parametrize(("change", "said"), [(lambda whole: [*whole, whole[-1]], "Lines were added"),
@@ -304,7 +305,7 @@ def test_a_lineage_too_long_or_too_short_does_not_replay(change, said, config):
     folder = experiment.perform(config())
     (folder / lineage.LINEAGE).write_text("".join(f"{line}\n" for line in change(lines(folder).splitlines())))
     with pytest.raises(LineageError, match=said):
-        experiment.replay(folder)
+        replay(folder)
 
 
 TOWER = (
@@ -322,7 +323,7 @@ def test_a_control_that_can_not_be_is_told_before_its_source_runs(words, tmp_pat
 
 def test_what_is_no_run_is_told(tmp_path):
     with pytest.raises(LineageError, match=r"a run folder with config\.yaml"):
-        experiment.replay(tmp_path)
+        replay(tmp_path)
 
 
 # ---- controls -------------------------------------------------------------------------------------------------------
@@ -393,7 +394,7 @@ def test_a_longer_run_goes_on_and_is_as_if_asked_for_at_once(case, config, monke
     assert status(folder)["from_step"] == start
     assert (status(folder)["step"], status(folder)["steps"]) == (14, 14)
     assert lines(folder) == lines(experiment.perform(config("steps=14", *rest, runs="at_once")))
-    assert experiment.replay(folder) == 15
+    assert replay(folder) == 15
     assert (folder / "past" / "1" / lineage.LINEAGE).read_text() == was
 
 
@@ -450,7 +451,7 @@ def test_a_run_whose_lineage_was_lost_runs_again(harm, config, whole):
         path.write_text("" if harm == "empty" else "".join(f"{line}\n" for line in whole.splitlines()[:7]))
     assert experiment.perform(config()) == folder
     assert lines(folder) == whole
-    assert experiment.replay(folder) == 11
+    assert replay(folder) == 11
 
 
 def test_a_run_that_recorded_nothing_is_never_skipped(config, whole):

@@ -18,11 +18,11 @@ import sandbox
 from sandbox.compose import composed
 from sandbox.config import build
 from sandbox.core.error import ConfigError, LineageError, StaleError
-from sandbox.experiment import replay
 from sandbox.identity import identity
 from sandbox.meter.drift import Drift
 from sandbox.objects import configured, literal
 from sandbox.places import listed, places
+from sandbox.replay import replay
 from sandbox.rule.sgd import SGD
 from sandbox.runs import Columns
 from sandbox.task.data import Data

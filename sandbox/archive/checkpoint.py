@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from sandbox.archive.file import write_whole
 from sandbox.core.error import LineageError, explain
 from sandbox.core.record import Record, Standing
 from sandbox.core.state import SLOTS, State
 from sandbox.core.tree import Tree, flatten, refill
+from sandbox.lines.whole import write_whole
 
 BLOBS, CHECKPOINTS = "blobs", "checkpoint"
 

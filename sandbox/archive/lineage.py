@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sandbox.archive.file import write_whole
 from sandbox.core.error import LineageError, explain
 from sandbox.core.reading import Reading
 from sandbox.core.record import Change, Record, Verdict
@@ -21,6 +20,7 @@ from sandbox.lines.file import LINEAGE as LINEAGE
 from sandbox.lines.line import Line as Line
 from sandbox.lines.line import Reader, Step, Writer, told
 from sandbox.lines.readings import READINGS
+from sandbox.lines.whole import write_whole
 
 # ---- lines ----------------------------------------------------------------------------------------------------------
 

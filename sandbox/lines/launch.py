@@ -6,15 +6,18 @@ is all launches of one name: the command that began it, and those that went on w
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from sandbox.core.error import LineageError, explain
+from sandbox.lines.whole import write_whole
 
 LAUNCHES, PLAN, MANIFEST = "launches", ".plan.json", ".jsonl"
 Entry = dict[str, Any]
@@ -42,10 +45,7 @@ class Plan:
 
 def write_plan(manifest: Path, plan: Plan) -> None:
     """Leave the plan beside its manifest, whole or not at all."""
-    path = manifest.with_suffix(PLAN)
-    half = path.with_name(f".{path.name}.half")
-    half.write_text(json.dumps(asdict(plan), indent=1))
-    half.replace(path)
+    write_whole(manifest.with_suffix(PLAN), json.dumps(asdict(plan), indent=1).encode())
 
 
 def read_plan(manifest: Path) -> Plan | None:
@@ -72,6 +72,24 @@ def entries(manifest: Path) -> list[Entry]:
     """Every whole line. One of {`job`, `label`, `steps`, `pid`, `host`, `folder`}: a job that has found its folder;
     {`job`, `label`, `error`}: one that failed; {`job`, `told`}: a sentence for the user."""
     return [json.loads(line) for line in manifest.read_bytes().split(b"\n")[:-1] if line]
+
+
+@contextmanager
+def held(manifest: Path) -> Iterator[None]:
+    """The manifest as long as its launch goes on: by that others know that it does."""
+    with manifest.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def lives(manifest: Path) -> bool:
+    """Whether the command of a launch is going on."""
+    with manifest.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def me() -> dict[str, Any]:
