@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from sandbox.core.error import ConfigError, did_you_mean, explain
+from sandbox.lines.whole import write_whole
 
 MIRROR, LOCK = "mirror.json", ".mirror.lock"
 WHOLE, FAILED, FOLLOWING = "whole", "failed", "following"
@@ -40,9 +41,7 @@ def read_mirror(folder: Path) -> dict[str, Any]:
 
 def write_mirror(folder: Path, told: Mapping[str, Any]) -> None:
     """Say it, whole or not at all."""
-    half = folder / f".{MIRROR}.half"
-    half.write_text(json.dumps(told))
-    half.replace(folder / MIRROR)
+    write_whole(folder / MIRROR, json.dumps(told).encode())
 
 
 def is_followed(folder: Path) -> bool:

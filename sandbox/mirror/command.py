@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import sys
 import time
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ import yaml
 
 from sandbox.core.error import ConfigError, SandboxError, explain
 from sandbox.lines.mirror import WHOLE, is_followed
+from sandbox.lines.place import living
 from sandbox.mirror.follow import End, mirrored
 from sandbox.mirror.settings import given
 from sandbox.mirror.source import folders, read_run
@@ -56,22 +56,12 @@ def end_of(folder: Path) -> End | None:
     was killed."""
     status = read_run(folder).status
     state = status.get("state", "")
-    if state == "running" and not _lived(folder):
+    if state == "running" and not living(folder):
         state, status = "killed", {"error": "its process was killed"}
     if state == "running":
         time.sleep(LOOK)
         return None
     return End(finished=state == "finished", error=status.get("error", ""))
-
-
-def _lived(folder: Path) -> bool:
-    """Whether a process holds the run."""
-    with (folder / ".lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
 
 
 def dashboard(what: str, paths: Sequence[str], words: Sequence[str]) -> int:

@@ -15,6 +15,7 @@ from sandbox.core.reading import Reading
 from sandbox.lines.file import LINEAGE
 from sandbox.lines.launch import LAUNCHES, MANIFEST, entries
 from sandbox.lines.line import Line, Reader
+from sandbox.lines.place import status
 from sandbox.lines.readings import read_readings
 
 
@@ -36,8 +37,7 @@ class Run:
 
     @property
     def status(self) -> dict[str, Any]:
-        path = self.folder / "status.json"
-        return json.loads(path.read_text()) if path.is_file() else {}
+        return status(self.folder)
 
 
 def read_run(folder: Path) -> Run:
