@@ -6,21 +6,10 @@ import os
 import sys
 from importlib.metadata import version
 
-from sandbox.commands import check, eval_, list_, new, replay, report, search, show
+from sandbox.commands import COMMANDS
 from sandbox.core.error import ConfigError, did_you_mean
 from sandbox.launch import QUIET, launch
 from sandbox.studies import unfold
-
-COMMANDS = {
-    "report": report,
-    "replay": replay,
-    "eval": eval_,
-    "check": check,
-    "list": list_,
-    "show": show,
-    "new": new,
-    "search": search,
-}
 
 
 def main() -> int:

@@ -17,11 +17,24 @@ USAGE = {
     "check": "sandbox check GROUP=NAME [WORDS…]: whether a member keeps the laws of its seam; of a gate, its A/A table",
     "eval": "sandbox eval RUN… [horizon=10 | horizon=1,5,10] [tasks=600] [task.FIELD=VALUE]… [bound=100] [force=true] "
     "[--seeds] [--json [FILE]] [--trust PACKAGE]…: score runs that are there after so many inner steps, on new tasks",
+    "ls": "sandbox ls [SWEEP…] [--runs DIR] [--json]: every sweep, or its jobs: state, progress, time left, headlines, "
+    "and why one failed",
+    "resume": "sandbox resume [SWEEP] [WORDS…] [--runs DIR]: give its command again: what is finished is skipped, what "
+    "was begun goes on from its checkpoint (default: the newest sweep with something left)",
+    "rerun": "sandbox rerun RUN… [--trust PACKAGE]…: run again from the folder alone, anew where it is finished (what "
+    "it had is kept in past/), else from its checkpoint",
+    "rm": "sandbox rm RUN|SWEEP… [--state failed,killed] [--runs DIR] [--yes]: tell what would be removed, and with "
+    "--yes remove it",
     "search": "sandbox search WORDS… KEY=interval(LOW,HIGH) [KEY=tag(log,interval(LOW,HIGH)) | KEY=a,b,c]… [trials=20] "
     "[n_jobs=N] [sampler=tpe|random] [against=random|null] [sampler_seed=0] [objective=READING] "
     "[direction=minimize|maximize] [prune=READING] [held_out=8] [sweep=NAME]: look for the best values of these keys",
     "replay": "sandbox replay RUN… [--trust PACKAGE]…: execute a run again, and compare every line",
+    "mirror": "sandbox mirror RUN… [--online | --offline] [project=NAME] [by_seed=true] …: make or mend the W&B run of "
+    "each from its folder; every field of tracker=wandb can be set",
+    "dashboard": "sandbox dashboard show|push [RUN…] [project=NAME] [entity=NAME]: a W&B workspace and report of runs",
 }
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"report": report}
 
 
 def _command(name: str) -> Callable[[Callable[[Sequence[str]], int]], Callable[[Sequence[str]], int]]:
@@ -37,6 +50,7 @@ def _command(name: str) -> Callable[[Callable[[Sequence[str]], int]], Callable[[
             except SandboxError as error:
                 return _tell(str(error))
 
+        COMMANDS[name] = command
         return command
 
     return around
@@ -134,7 +148,7 @@ def search(arguments: Sequence[str]) -> int:
 @_command("replay")
 def replay(arguments: Sequence[str]) -> int:
     """See `USAGE`."""
-    from sandbox.experiment import replay as again
+    from sandbox.replay import replay as again
 
     names, trust = _with_trust(arguments)
     if not names:
@@ -156,6 +170,82 @@ def eval_(arguments: Sequence[str]) -> int:
     if set(flags) - {"--json", "--seeds"}:
         return _tell(USAGE["eval"])
     return evaluated(words, trust=trust, as_json=flags.get("--json"), seeds="--seeds" in flags)
+
+
+@_command("mirror")
+def mirror(arguments: Sequence[str]) -> int:
+    """See `USAGE`."""
+    from sandbox.mirror.command import mirror as mirrored
+
+    words, flags = _apart(arguments, ())
+    if len(flags) > 1 or set(flags) - {"--online", "--offline"}:
+        return _tell(USAGE["mirror"])
+    settings = [word for word in words if _is_setting(word)]
+    mode = next((flag.removeprefix("--") for flag in flags), None)
+    return mirrored([word for word in words if word not in settings], settings, mode)
+
+
+@_command("dashboard")
+def dashboard(arguments: Sequence[str]) -> int:
+    """See `USAGE`."""
+    from sandbox.mirror.command import dashboard as done
+
+    words, flags = _apart(arguments, ())
+    if flags or not words or words[0] not in ("show", "push"):
+        return _tell(USAGE["dashboard"])
+    settings = [word for word in words[1:] if _is_setting(word)]
+    return done(words[0], [word for word in words[1:] if word not in settings], settings)
+
+
+def _is_setting(word: str) -> bool:
+    """Whether a word is KEY=VALUE, and no folder whose name has such a sign."""
+    return word.partition("=")[0].isidentifier() and "=" in word and not Path(word).exists()
+
+
+@_command("ls")
+def ls(arguments: Sequence[str]) -> int:
+    """See `USAGE`."""
+    from sandbox.report.shelf import ls as shelf
+
+    names, flags = _apart(arguments, ("--runs",))
+    if set(flags) - {"--runs", "--json"}:
+        return _tell(USAGE["ls"])
+    return shelf(Path(flags.get("--runs", "runs")), names, as_json="--json" in flags)
+
+
+@_command("resume")
+def resume(arguments: Sequence[str]) -> int:
+    """See `USAGE`."""
+    from sandbox.sweep import resume as again
+
+    words, flags = _apart(arguments, ("--runs",))
+    names = [word for word in words if "=" not in word]
+    if len(names) > 1 or set(flags) - {"--runs"}:
+        return _tell(USAGE["resume"])
+    return again(Path(flags.get("--runs", "runs")), names[0] if names else None, [w for w in words if "=" in w])
+
+
+@_command("rerun")
+def rerun(arguments: Sequence[str]) -> int:
+    """See `USAGE`."""
+    from sandbox.sweep import rerun as again
+
+    names, trust = _with_trust(arguments)
+    if not names or any(name.startswith("-") for name in names):
+        return _tell(USAGE["rerun"])
+    return again([Path(name) for name in names], trust=trust)
+
+
+@_command("rm")
+def rm(arguments: Sequence[str]) -> int:
+    """See `USAGE`."""
+    from sandbox.sweep import rm as remove
+
+    names, flags = _apart(arguments, ("--runs", "--state"))
+    if not names or set(flags) - {"--runs", "--state", "--yes"}:
+        return _tell(USAGE["rm"])
+    states = [state for state in flags.get("--state", "").split(",") if state]
+    return remove(Path(flags.get("--runs", "runs")), names, states=states, sure="--yes" in flags)
 
 
 def _with_trust(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

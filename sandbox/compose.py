@@ -178,10 +178,10 @@ def label_of(choices: Mapping[str, Any], words: Sequence[str]) -> str:
     """A name for a run that nobody named: its preset, what was chosen in place of the preset's members, its task."""
     named, swapped = dict(zip(_keys(words), words, strict=True)), list[str]()
     for group in SWAPPED:
+        chosen = [str(choices.get(group))] if group in named else []
         if f"{group}._target_" in named:
-            swapped.append(named[f"{group}._target_"].rpartition(".")[2])
-        elif group in named:
-            swapped.append(str(choices.get(group)))
+            chosen.append(named[f"{group}._target_"].rpartition(".")[2])
+        swapped += [".".join(chosen)] if chosen else []
     task = named["task._target_"].rpartition(".")[2] if "task._target_" in named else choices.get("task")
     parts = [choices.get("preset"), *swapped, task]
     return "-".join(part for part in parts if isinstance(part, str) and part).replace("/", "_") or "run"

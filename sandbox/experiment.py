@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -19,14 +18,16 @@ from sandbox.archive import lineage
 from sandbox.archive.journal import DiskJournal
 from sandbox.config import build
 from sandbox.core.edit import expand
-from sandbox.core.error import ConfigError, LineageError, SandboxError, StaleError, did_you_mean, explain
+from sandbox.core.error import ConfigError, SandboxError, StaleError, did_you_mean, explain
 from sandbox.core.protocols import Follows, Level, Model, Task, World
+from sandbox.core.record import Record
 from sandbox.core.state import leaves
-from sandbox.core.watch import Starts, Tracker
+from sandbox.core.watch import Starts, Tells, Tracker
 from sandbox.fit import fit
 from sandbox.folder import Notes, code_of, folder_of, has_all, keep_aside, reached, resume, set_aside
 from sandbox.identity import COSMETIC, GROUPS, Config, built_of, chosen, identity, seeds_of, trusted
 from sandbox.lines.place import checked_label, claimed, status
+from sandbox.lines.readings import described
 from sandbox.lines.whole import write_whole
 from sandbox.loop import describe
 from sandbox.loop.reflect import Loop
@@ -58,7 +59,6 @@ def build_loop(config: Config) -> Loop:
         if type(config[key]) is not int or config[key] < least:
             raise ConfigError(explain(expected=f"a whole number of {least} or more at {key}", got=repr(config[key]),
                                       do=f"Set {key}={least}, say."))  # fmt: skip
-    checked_label(config["label"])
     make = partial(build, trust=trusted(config))
     task = make(config["task"], "task")
     model = build_model(config["model"], task, trust=trusted(config), scored=config.get("scored", "built"))
@@ -136,6 +136,7 @@ def perform(config: Config, overrides: Sequence[str] = (), *, apart: Sequence[st
     `found` the folder, once it holds nothing of other code. A second process that is asked for the same run waits for
     the first.
     """
+    config = config | {"label": checked_label(config["label"])}
     folder = folder_of(config)
     loop = build_loop(config)  # a configuration that can't be built leaves no folder behind
     unchecked = config | {"check": "off"}
@@ -152,6 +153,7 @@ def perform(config: Config, overrides: Sequence[str] = (), *, apart: Sequence[st
         if has_all(folder, config["steps"]):
             if (step := reached(folder)) > config["steps"]:
                 tell(f"{folder.name}: asked for {config['steps']} steps; it has {step}, which are kept")
+            _hear(starts, folder, tell)
             return folder
         if status(folder).get("state") == "finished":
             keep_aside(folder)
@@ -171,7 +173,15 @@ def perform(config: Config, overrides: Sequence[str] = (), *, apart: Sequence[st
         except BaseException as error:
             notes.say("failed", error=f"{type(error).__name__}: {error}")
             raise
+        finally:
+            _hear(starts, folder, tell)
     return folder
+
+
+def _hear(starts: Sequence[Starts], folder: Path, tell: Callable[[str], None]) -> None:
+    """Pass on what trackers have to say of a run that has ended."""
+    for word in (word for tracker in starts if isinstance(tracker, Tells) for word in tracker.told(folder)):
+        tell(f"{folder.name}: {word}")
 
 
 def _examined(config: Config, loop: Loop) -> list[str]:
@@ -228,6 +238,7 @@ def _live(config: Config, starts: Sequence[Starts], words: tuple[Sequence[str], 
                 tracker.write(record)
             if record.level == len(loop.levels):
                 notes.reached["step"] = record.step
+                notes.latest.update(_headlines(loop, record))
             if time.monotonic() - noted > 1:
                 notes.say("running")
                 noted = time.monotonic()
@@ -238,56 +249,16 @@ def _live(config: Config, starts: Sequence[Starts], words: tuple[Sequence[str], 
     notes.say("finished")
 
 
+def _headlines(loop: Loop, record: Record) -> dict[str, float]:
+    """What a glance at a run shows: A, and the headlines that its meters have just read, as means over seeds."""
+    told = [reading for meter in loop.meters for reading in meter.readings if reading.headline]
+    found = {"own": record.own} if record.step else {}
+    found |= {name: values for name, values in record.readings.items() if described(name, told)}
+    return {name: float(f"{float(values.mean()):.6g}") for name, values in found.items()}
+
+
 def _alike(loop: Loop, step: int) -> bool:
     """Whether the line of a step is the same where the run ends there: what is read or written at the last step alone
     is then due anyway."""
     cadence = describe.DIGEST_EVERY
     return step % cadence == 0 and all(step % meter.every == 0 for meter in loop.meters)
-
-
-# ---- replay ---------------------------------------------------------------------------------------------------------
-
-
-def replay(folder: Path, *, trust: Sequence[str] = ()) -> int:
-    """Re-execute a run and compare every line with its lineage; returns how many agree, all of them.
-
-    Only `trust` says whose packages may be built from, never the run's own configuration. Raises `LineageError` naming
-    the first line and key that differ, and for a lineage that is too long or too short.
-    """
-    if not (folder / "config.yaml").exists():
-        raise LineageError(explain(expected="a run folder with config.yaml", got=str(folder),
-                                   do="Name a folder under runs/."))  # fmt: skip
-    config = yaml.safe_load((folder / "config.yaml").read_text()) | {"trust": list(trust), "force": False}
-    torch.set_num_threads(config["threads"])
-    lines = lineage.read(folder)
-    loop = replace(build_loop(config), journal=DiskJournal(folder, sealed=True), check=False)
-    records = loop.run(seeds_of(config), config["steps"])
-    number = 0
-    for number, line in enumerate(lines, start=1):
-        record = next(records, None)
-        if record is None:
-            raise LineageError(explain(expected=f"{number - 1} lines in {folder / lineage.LINEAGE}",
-                                       got=str(len(lines)), do="Lines were added."))  # fmt: skip
-        again = json.loads(lineage.as_json(record))
-        for key in again.keys() | line.keys():
-            if again.get(key) != line.get(key):
-                where, written, replayed = _differ(key, line.get(key), again.get(key))
-                raise LineageError(explain(
-                    expected=f"line {number} (step {line.get('step')}) of {folder / lineage.LINEAGE} to replay",
-                    got=f"another '{where}': {written} written, {replayed} replayed",
-                    do="The line was changed, or code or versions differ from about.json."))  # fmt: skip
-    if not lines or (status(folder).get("state") == "finished" and next(records, None) is not None):
-        raise LineageError(explain(expected=f"the whole lineage of a finished run in {folder / lineage.LINEAGE}",
-                                   got=f"{number} lines", do="Lines were taken away."))  # fmt: skip
-    return number
-
-
-def _differ(where: str, written: Any, replayed: Any) -> tuple[str, Any, Any]:
-    """The first place within two JSON values at which they differ, and what stands there."""
-    if isinstance(written, list) and isinstance(replayed, list) and len(written) == len(replayed):
-        pairs = [(f"{where}[{i}]", a, b) for i, (a, b) in enumerate(zip(written, replayed, strict=True))]
-    elif isinstance(written, dict) and isinstance(replayed, dict) and written.keys() == replayed.keys():
-        pairs = [(f"{where}.{key}", written[key], replayed[key]) for key in written]
-    else:
-        return where, written, replayed
-    return next((_differ(*pair) for pair in pairs if pair[1] != pair[2]), (where, written, replayed))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -56,16 +57,19 @@ def code_of(folder: Path) -> Mapping[str, Any]:
 @dataclass(frozen=True)
 class Notes:
     """What a run says of itself as it goes: `status.json`, and an entry of `about.json` for each time it is begun or
-    gone on with. `reached` holds "step", and "from_step" if it was gone on with."""
+    gone on with. `reached` holds "step", and "from_step" if it was gone on with; `latest` {headline: its mean over
+    seeds, as last read}."""
 
     folder: Path
     steps: int
     began: float
     reached: dict[str, int]
+    latest: dict[str, float] = field(default_factory=dict)
 
     def say(self, state: str, **more: Any) -> None:
         seconds = round(time.monotonic() - self.began, 1)
-        found = {"state": state, **self.reached, "steps": self.steps, "seconds": seconds, **more}
+        latest = {name: value for name, value in self.latest.items() if math.isfinite(value)}
+        found = {"state": state, **self.reached, "steps": self.steps, "seconds": seconds, "latest": latest, **more}
         write_whole(self.folder / STATUS, json.dumps(found).encode())
 
     def describe(self, described: Mapping[str, Any]) -> None:

@@ -41,7 +41,7 @@ def live(config: DictConfig) -> float | None:
     plan = read_plan(manifest)
     apart = plan.apart(number) if plan else []
     entry = {"job": number, "label": run["label"], "steps": run["steps"], "apart": apart, **me()}
-    place = Path(run["runs"])
+    place: Path | None = None
 
     def tell(word: str) -> None:
         append(manifest, {"job": number, "told": word})
@@ -62,11 +62,11 @@ def live(config: DictConfig) -> float | None:
             folder = perform(run, as_typed(words), apart=apart, tell=tell, found=found)
             return objective(folder, run.get("objective"))
     except SandboxError as error:
-        append(manifest, entry | _where(place) | {"error": str(error)})
+        append(manifest, entry | _run(place) | {"error": str(error)})
     except Exception as error:
-        told = place / TRACEBACK if place != Path(run["runs"]) else manifest.with_suffix(f".{number}.{TRACEBACK}")
+        told = place / TRACEBACK if place else manifest.with_suffix(f".{number}.{TRACEBACK}")
         told.write_text(traceback.format_exc())
-        append(manifest, entry | _where(place) | {"error": f"{type(error).__name__}: {error} (see {told})"})
+        append(manifest, entry | _run(place) | {"error": f"{type(error).__name__}: {error} (see {told})"})
     return math.nan
 
 
@@ -120,8 +120,8 @@ def _queue_again(listener: Any) -> None:
         raise SandboxError(f"interrupted, and not queued again: {error} The same command goes on.") from None
 
 
-def _where(place: Path) -> dict[str, str]:
-    return {"run": place.name}
+def _run(place: Path | None) -> dict[str, str]:
+    return {"run": place.name} if place else {}
 
 
 def _named() -> tuple[Place, ...]:

@@ -18,7 +18,7 @@ from sandbox.compose import BASE, bare, quoted, shown, worded
 from sandbox.core.error import ConfigError, SandboxError
 from sandbox.job import ended_as_interrupted, live
 from sandbox.launchers import check, know
-from sandbox.lines.launch import MANIFEST, Plan, entries, here, key_of, write_plan
+from sandbox.lines.launch import MANIFEST, Plan, entries, held, here, key_of, write_plan
 from sandbox.lines.place import mark, status
 from sandbox.plan import SEVERAL, called, planned, warnings
 from sandbox.studies import describe
@@ -55,7 +55,7 @@ def launch(arguments: Sequence[str], *, reports: bool = False) -> int:
     from sandbox.report.progress import watch
 
     try:
-        with watch(manifest), ended_as_interrupted(partial(_end_others, manifest)):
+        with held(manifest), watch(manifest), ended_as_interrupted(partial(_end_others, manifest)):
             code = _hydra([*arguments, *_ours(plan, manifest, arguments)])
     except KeyboardInterrupt:
         _interrupted(manifest)

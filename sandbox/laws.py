@@ -22,9 +22,10 @@ from sandbox.core.protocols import World
 from sandbox.core.random import uniform, untouched
 from sandbox.core.state import State
 from sandbox.engine.sound import examine
-from sandbox.experiment import perform, replay
+from sandbox.experiment import perform
 from sandbox.identity import seeds_of, trusted
 from sandbox.reached import rule_reached, still, task_reached
+from sandbox.replay import replay
 from sandbox.stage import Stage
 from sandbox.trust import target
 from sandbox.watched import watched

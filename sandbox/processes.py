@@ -34,7 +34,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from sandbox.core.error import ConfigError, explain
 from sandbox.job import pin
-from sandbox.lines.launch import append, entries
+from sandbox.lines.launch import append, entries, read_plan
 from sandbox.lines.place import mark
 from sandbox.memory import Memory
 
@@ -102,7 +102,7 @@ class Processes(Launcher):
     def _most(self) -> int:
         if self.n_jobs is not None and self.n_jobs > 0:
             return self.n_jobs
-        return max(1, len(os.sched_getaffinity(0)) // max(1, int(self.config.get("threads", 1))))
+        return max(1, _cores() // max(1, int(self.config.get("threads", 1))))
 
     def _begin(self, context: Any, number: int, words: Sequence[str]) -> Job:
         here, there = context.Pipe(duplex=False)
@@ -153,6 +153,11 @@ def know(name: str, plugin: type) -> None:
     Plugins.instance().register(plugin)
 
 
+def _cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _failed(values: dict[int, Any]) -> bool:
     return any(isinstance(value, float) and math.isnan(value) for value in values.values())
 
@@ -188,7 +193,9 @@ def _lost(manifest: Path, job: Job, why: str) -> dict[str, Any]:
     """An entry of the manifest for a job whose process ended without a word; the run that it lived is marked."""
     mine = [one for one in entries(manifest) if one.get("pid") == job.process.pid and "folder" in one]
     if not mine:
-        return {"job": job.number, "label": f"job {job.number}", "error": why}
+        plan = read_plan(manifest)
+        apart = plan.apart(job.number) if plan else []
+        return {"job": job.number, "label": f"job {job.number}", "apart": apart, "error": why}
     folder = Path(mine[-1]["folder"])
     mark(folder, "killed", why)
     kept = {key: mine[-1][key] for key in ("job", "label", "apart")}

@@ -15,6 +15,7 @@ from sandbox.archive import lineage
 from sandbox.compose import composed
 from sandbox.config import build
 from sandbox.proof import laws, stage
+from sandbox.replay import replay
 from sandbox.stage import small
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -41,7 +42,7 @@ def lived(config: dict[str, Any]) -> list[lineage.Line]:
     top = lines[0]["level"]  # the start is the top level's
     assert [line["step"] for line in lines if line["level"] == top] == [0, 1, 2]
     assert all(isinstance(own, float) for line in lines[1:] for own in line["own"])
-    assert experiment.replay(folder) == len(lines)
+    assert replay(folder) == len(lines)
     return lines
 
 

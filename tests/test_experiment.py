@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -26,6 +25,7 @@ from sandbox.core.error import ConfigError, LifeError, LineageError, StaleError
 from sandbox.lines.place import claimed
 from sandbox.loop import describe
 from sandbox.loop.reflect import Loop
+from sandbox.replay import replay
 from sandbox.tracker.checkpoint import CheckpointTracker
 from sandbox.tracker.jsonl import JsonlTracker
 
@@ -272,7 +272,7 @@ def test_every_launcher_runs_and_its_workers_need_nothing_of_the_parent_s_enviro
 
 
 def test_a_run_replays(config):
-    assert experiment.replay(experiment.perform(config())) == 11
+    assert replay(experiment.perform(config())) == 11
 
 
 def test_a_run_replays_in_a_fresh_process(config):
@@ -295,7 +295,7 @@ def test_a_tampered_line_is_named(key, change, config):
     whole[10] = json.dumps({**line, key: change(line[key])})
     (folder / lineage.LINEAGE).write_text("\n".join(whole) + "\n")
     with pytest.raises(LineageError, match=rf"line 11 \(step 10\) of .*got another '{key}[\[.']"):
-        experiment.replay(folder)
+        replay(folder)
 
 
 @pytest.mark.parametrize(("change", "said"), [(lambda whole: [*whole, whole[-1]], "Lines were added"),
@@ -305,7 +305,7 @@ def test_a_lineage_too_long_or_too_short_does_not_replay(change, said, config):
     folder = experiment.perform(config())
     (folder / lineage.LINEAGE).write_text("".join(f"{line}\n" for line in change(lines(folder).splitlines())))
     with pytest.raises(LineageError, match=said):
-        experiment.replay(folder)
+        replay(folder)
 
 
 TOWER = (
@@ -323,7 +323,7 @@ def test_a_control_that_can_not_be_is_told_before_its_source_runs(words, tmp_pat
 
 def test_what_is_no_run_is_told(tmp_path):
     with pytest.raises(LineageError, match=r"a run folder with config\.yaml"):
-        experiment.replay(tmp_path)
+        replay(tmp_path)
 
 
 # ---- controls -------------------------------------------------------------------------------------------------------
@@ -373,29 +373,6 @@ def test_an_extended_sweep_runs_only_what_is_new(tmp_path):
     assert [len(entries) for entries in launches] == [2, 3]
 
 
-@pytest.mark.slow
-def test_the_mirror_in_wandb_has_every_step(tmp_path):
-    arguments = ["steps=3", "label=mirrored", "tracker=[jsonl,checkpoint,wandb]", "tracker.wandb.by_seed=true"]
-    with launched(tmp_path, *arguments) as process:
-        said, complaint = process.communicate(timeout=120)
-    assert process.returncode == 0, complaint
-    folder = tmp_path / said.split()[-1]
-    [mirror] = folder.glob("wandb/offline-run-*")
-    inspect = [str(Path(sys.executable).with_name("wandb")), "leet", "inspect", str(mirror), "--json"]
-    environment = os.environ | {"WANDB_DATA_DIR": str(tmp_path), "WANDB_CONFIG_DIR": str(tmp_path)}
-    found = subprocess.run(inspect, capture_output=True, text=True, check=True, env=environment)
-    events = [json.loads(line) for line in found.stdout.splitlines()]
-    assert "sandbox.rule.sgd.SGD" in json.dumps([event["run"]["config"] for event in events if event["type"] == "run"])
-    rows = [event["history"]["item"] for event in events if event["type"] == "history"]
-    rows = [row for row in rows if "own" in row]  # the table of edits has a row of its own
-    written = lineage.read(folder)
-    assert [row["reflective_step"] for row in rows] == [line["step"] for line in written] == [0, 1, 2, 3]
-    for row, line in zip(rows, written, strict=True):
-        drift = line["readings"]["drift/params"]
-        assert row["drift/params"] == pytest.approx(sum(drift) / 2, rel=1e-5)
-        assert row["seed_1/drift/params"] == pytest.approx(drift[1], rel=1e-5)
-
-
 # ---- longer and shorter ---------------------------------------------------------------------------------------------
 
 
@@ -417,7 +394,7 @@ def test_a_longer_run_goes_on_and_is_as_if_asked_for_at_once(case, config, monke
     assert status(folder)["from_step"] == start
     assert (status(folder)["step"], status(folder)["steps"]) == (14, 14)
     assert lines(folder) == lines(experiment.perform(config("steps=14", *rest, runs="at_once")))
-    assert experiment.replay(folder) == 15
+    assert replay(folder) == 15
     assert (folder / "past" / "1" / lineage.LINEAGE).read_text() == was
 
 
@@ -474,7 +451,7 @@ def test_a_run_whose_lineage_was_lost_runs_again(harm, config, whole):
         path.write_text("" if harm == "empty" else "".join(f"{line}\n" for line in whole.splitlines()[:7]))
     assert experiment.perform(config()) == folder
     assert lines(folder) == whole
-    assert experiment.replay(folder) == 11
+    assert replay(folder) == 11
 
 
 def test_a_run_that_recorded_nothing_is_never_skipped(config, whole):

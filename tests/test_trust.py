@@ -17,6 +17,7 @@ from sandbox.about import provenance
 from sandbox.compose import composed
 from sandbox.config import build, classes, read
 from sandbox.core.error import ConfigError
+from sandbox.replay import replay
 from sandbox.rule.sgd import SGD
 from sandbox.trust import SEAMS, lacking, members, target
 
@@ -163,9 +164,9 @@ def test_a_run_folder_grants_itself_no_trust(stranger, tmp_path):
     config |= {"rule": {"_target_": "stranger.Mine"}, "trust": ["stranger"]}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     with pytest.raises(ConfigError, match=r"got 'stranger\.Mine'.*--trust stranger"):
-        experiment.replay(folder)
+        replay(folder)
     assert not stranger.exists()
-    assert experiment.replay(folder, trust=["stranger"]) == 3
+    assert replay(folder, trust=["stranger"]) == 3
     assert stranger.exists()
 
 

@@ -6,10 +6,12 @@ is all launches of one name: the command that began it, and those that went on w
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -68,8 +70,27 @@ def append(manifest: Path, entry: Mapping[str, Any]) -> None:
 
 def entries(manifest: Path) -> list[Entry]:
     """Every whole line. One of {`job`, `label`, `steps`, `pid`, `host`, `folder`}: a job that has found its folder;
-    {`job`, `label`, `error`}: one that failed; {`job`, `told`}: a sentence for the user."""
+    {`job`, `label`, `error`}: one that failed; {`job`, `told`}: a sentence for the user; {`job`, `pruned`}: the step at
+    which a search ended it."""
     return [json.loads(line) for line in manifest.read_bytes().split(b"\n")[:-1] if line]
+
+
+@contextmanager
+def held(manifest: Path) -> Iterator[None]:
+    """The manifest as long as its launch goes on: by that others know that it does."""
+    with manifest.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def lives(manifest: Path) -> bool:
+    """Whether the command of a launch is going on."""
+    with manifest.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def me() -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import re
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from sandbox.core.error import ConfigError, explain
 from sandbox.lines.whole import write_whole
 
 STATUS, LOCK = "status.json", ".lock"
-ODD = re.compile(r"[^\w.,=+-]+")  # what no folder's name has
+ODD = re.compile(r"[^A-Za-z0-9_.=-]+")  # what no folder's name has: W&B, artifacts and shells have it otherwise
 LONGEST = 60  # characters of a label in the name of a folder; W&B takes names of 118
 
 
@@ -29,9 +30,10 @@ def checked_label(label: Any) -> str:
 
 
 def folder_name(label: str, identity: str) -> str:
-    """What the folder of a run is called: letters, digits and a few signs of its label, `_` for all others, and its
-    identity."""
-    return f"{ODD.sub('_', label)[:LONGEST].strip('._-') or 'run'}-{identity}"
+    """What the folder of a run is called: letters (without accents), digits and a few signs of its label, `_` for all
+    others, and its identity."""
+    plain = unicodedata.normalize("NFKD", label).encode("ascii", "ignore").decode()
+    return f"{ODD.sub('_', plain)[:LONGEST].strip('._-') or 'run'}-{identity}"
 
 
 @contextmanager
@@ -53,6 +55,18 @@ def free(folder: Path) -> Iterator[bool]:
             yield False
         else:
             yield True
+
+
+def living(folder: Path) -> bool:
+    """Whether some process lives the run now; nothing in the folder is touched."""
+    if not (folder / LOCK).exists():
+        return False
+    with (folder / LOCK).open("rb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def status(folder: Path) -> dict[str, Any]:

@@ -15,11 +15,14 @@ from numpy.typing import NDArray
 from sandbox.core.error import LineageError, did_you_mean, explain
 from sandbox.core.reading import Reading
 from sandbox.lines.file import LINEAGE, read, texts
+from sandbox.lines.launch import entries, launches, sweep_of
 from sandbox.lines.line import Line, Reader
 from sandbox.lines.readings import described, read_readings
 
 Array = NDArray[np.float64]
 
+RUNS = Path("runs")
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same, ten times as fast, where libyaml is
 PROCESS = "performance/process"
 OUTCOMES = {"edits/accepted": ("accepted",), "edits/refused": ("rejected", "refused", "rolled back")}
 
@@ -53,7 +56,7 @@ def read_run(folder: Path, label: str | None = None) -> Run:
     """The run in `folder`, under its own label or the one that a launch gave it; raises `LineageError`."""
     if not (folder / "config.yaml").is_file():
         raise LineageError(explain(expected="a run folder, with config.yaml", got=str(folder), do=_near(folder)))
-    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config = config_of(folder)
     status = folder / "status.json"
     written = (folder / LINEAGE).is_file()
     seeds, step, columns = _columns(folder) if written else ([], 0, {})
@@ -68,6 +71,11 @@ def read_run(folder: Path, label: str | None = None) -> Run:
         readings=read_readings(folder),
         torn=written and texts(folder)[1],
     )
+
+
+def config_of(folder: Path) -> dict[str, Any]:
+    """The resolved configuration of a run."""
+    return yaml.load((folder / "config.yaml").read_text(), LOADER)
 
 
 def last(folder: Path, name: str | None) -> float | None:
@@ -111,22 +119,70 @@ def _values(line: Line) -> dict[str, Any]:
     return {"own": line["own"], **outcomes, **line["readings"]}
 
 
-def find_runs(paths: Sequence[str | Path], runs: Path = Path("runs")) -> list[Run]:
+@dataclass(frozen=True)
+class Failure:
+    """A job that failed, as its launch tells of it: its label, the words that set it `apart` from the other jobs, the
+    `error`, and the name of its folder where it had one."""
+
+    label: str
+    apart: tuple[str, ...]
+    error: str
+    run: str = ""
+
+
+def find_runs(paths: Sequence[str | Path], runs: Path = RUNS) -> list[Run]:
     """Every run that `paths` name, each once, in order.
 
-    A path is a run folder, a folder that holds run folders, or the manifest of a launch. Without paths, it is the
-    newest manifest in `runs`/launches.
+    A path is a run folder, a folder that holds run folders, the manifest of a launch, or the name of a sweep whose
+    launches lie in `runs`/launches. Without paths, it is the newest manifest there.
     """
-    found: dict[tuple[Path, str], Run] = {}
-    for path in paths or [newest_launch(runs)]:
-        for run in _runs_at(Path(path)):
-            found.setdefault((run.folder.resolve(), run.label), run)
+    return [read_run(folder, label) for folder, label in folders(paths or [newest_launch(runs)], runs)]
+
+
+def folders(paths: Sequence[str | Path], runs: Path = RUNS) -> list[tuple[Path, str]]:
+    """Folder and label of every run that `paths` name (see `find_runs`), each once, in order."""
+    found: dict[tuple[Path, str], tuple[Path, str]] = {}
+    for path in unfolded(paths, runs):
+        for folder, label in _runs_at(path):
+            found.setdefault((folder.resolve(), label), (folder, label))
     return list(found.values())
+
+
+def unfolded(paths: Sequence[str | Path], runs: Path = RUNS) -> list[Path]:
+    """`paths` with the manifests of all its launches in place of a sweep's name, oldest first."""
+    return [one for path in map(Path, paths) for one in ([path] if path.exists() else _sweep(path, runs) or [path])]
+
+
+def _sweep(name: Path, runs: Path) -> list[Path]:
+    known = launches(name.parent if name.parent != Path() else runs)
+    return [manifest for manifest in known if name.name in (sweep_of(manifest), manifest.stem)]
+
+
+def failures(paths: Sequence[Path]) -> list[Failure]:
+    """The jobs of the manifests among `paths` that left no run, each with the reason of its last launch."""
+    found: dict[tuple[str, tuple[str, ...]], Failure] = {}
+    told = [(path, entry) for path in paths if path.is_file() for entry in entries(path)]
+    for manifest, entry in told:
+        if "label" not in entry:
+            continue
+        key = str(entry["label"]), tuple(entry.get("apart", ()))
+        found.pop(key, None)
+        if "error" in entry:
+            found[key] = Failure(*key, str(entry["error"]), entry.get("run", ""))
+        elif "folder" in entry and not (_folder(manifest, entry) / "config.yaml").is_file():
+            found[key] = Failure(*key, "its folder holds no run: not begun yet, or removed", Path(entry["folder"]).name)
+    return list(found.values())
+
+
+def _folder(manifest: Path, entry: Mapping[str, Any]) -> Path:
+    """As written, or beside the manifest's `launches/`."""
+    folder = Path(entry["folder"])
+    return folder if folder.exists() else manifest.parents[1] / folder.name
 
 
 def newest_launch(runs: Path) -> Path:
     """The manifest of the last launch."""
-    manifests = sorted((runs / "launches").glob("*.jsonl"), key=lambda path: (path.stat().st_mtime, path.name))
+    manifests = launches(runs)
     if not manifests:
         raise LineageError(explain(expected=f"a launch under {runs / 'launches'}", got="none",
                                    do="Run something first, or name run folders."))  # fmt: skip
@@ -136,31 +192,36 @@ def newest_launch(runs: Path) -> Path:
 def read_manifest(path: Path) -> list[tuple[Path, str]]:
     """Folder and label of each run of a launch, in the order in which they were asked for; folders as written, or
     beside the manifest's `launches/`. An entry without a folder tells of an error."""
-    entries: list[tuple[int, Path, str]] = []
+    told: list[tuple[int, Path, str]] = []
     for number, text in enumerate(path.read_text().splitlines(), start=1):
         try:
             entry = json.loads(text)
             if "folder" not in entry:
                 continue
-            job, folder, label = entry.get("job", number), Path(entry["folder"]), entry["label"]
+            job, folder, label = entry.get("job", number), _folder(path, entry), entry["label"]
         except (ValueError, KeyError, TypeError) as error:
             raise LineageError(explain(expected=f"a folder and a label on line {number} of {path}", got=text[:80],
                                        do="Name run folders or the manifest of a launch."))  from error  # fmt: skip
-        entries.append((job, folder if folder.exists() else path.parents[1] / folder.name, label))
-    return [(folder, label) for _, folder, label in sorted(entries, key=lambda entry: entry[0])]
+        told.append((job, folder, label))
+    return [(folder, label) for _, folder, label in sorted(told, key=lambda entry: entry[0])]
 
 
-def _runs_at(path: Path) -> list[Run]:
+def _runs_at(path: Path) -> list[tuple[Path, str]]:
+    """Of a launch those runs that have begun."""
     if path.is_file():
-        return [read_run(folder, label) for folder, label in read_manifest(path)]
+        return [(folder, label) for folder, label in read_manifest(path) if (folder / "config.yaml").is_file()]
     if (path / "config.yaml").is_file():
-        return [read_run(path)]
-    folders = [config.parent for config in sorted(path.glob("*/config.yaml"))]
-    if not folders:
-        raise LineageError(explain(expected="a run folder, a folder of them or the manifest of a launch",
-                                   got=f"'{path}', which {'holds none' if path.exists() else 'does not exist'}",
-                                   do=_near(path)))  # fmt: skip
-    return [read_run(folder) for folder in folders]
+        return [(path, _label(path))]
+    there = [config.parent for config in sorted(path.glob("*/config.yaml"))]
+    if not there:
+        got = f"'{path}', which {'holds none' if path.exists() else 'does not exist'}"
+        expected = "a run folder, a folder of them, the manifest of a launch or a sweep's name"
+        raise LineageError(explain(expected=expected, got=got, do=_near(path)))
+    return [(folder, _label(folder)) for folder in there]
+
+
+def _label(folder: Path) -> str:
+    return config_of(folder).get("label", folder.name)
 
 
 def _near(path: Path) -> str:
