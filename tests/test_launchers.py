@@ -227,15 +227,20 @@ def first_in_queue() -> str:
     return min(subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split())
 
 
+def state_of(job: str) -> str:
+    asked = ["squeue", "--noheader", f"--jobs={job}", "--format=%T"]
+    return subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+
+
 @pytest.mark.slow
 def test_a_job_that_makes_way_goes_on_from_its_last_checkpoint(slurm, long_expected, tmp_path):
     def warn(entry: dict) -> None:
         job, status = first_in_queue(), Path(entry["folder"]) / "status.json"
         subprocess.run(["scancel", "--signal=USR2", job], check=True)
         until(lambda: json.loads(status.read_text())["state"] == "interrupted")
+        until(lambda: state_of(job) == "PENDING")
         # SLURM lets a job that queues again wait for two minutes.
-        until(lambda: subprocess.run(["scontrol", "update", f"JobId={job}", "StartTime=now"], capture_output=True,
-                                     check=False).returncode == 0)  # fmt: skip
+        subprocess.run(["scontrol", "update", f"JobId={job}", "StartTime=now"], check=True)
 
     found = met(tmp_path, warn)
     assert found.returncode == 0, found.stderr

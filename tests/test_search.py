@@ -187,7 +187,7 @@ def outcome(folder: Path, name: str) -> list[dict]:
 
 
 def test_a_search_is_a_sweep_of_ordinary_runs(tmp_path):
-    found = run(tmp_path, "rule.lr=0.1,1e20", "trials=2", "n_jobs=2", "held_out=3", "sweep=mine", "steps=40", code=2)
+    found = run(tmp_path, "rule.lr=0.1,1e20", "trials=2", "n_jobs=2", "held_out=3", "sweep=mine", "steps=5", code=2)
     assert "sampler  trials  failed" in found.stderr
     (manifest,) = (tmp_path / "runs" / "launches").glob("*.jsonl")
     plan = read_plan(manifest)

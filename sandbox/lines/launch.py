@@ -71,7 +71,8 @@ def append(manifest: Path, entry: Mapping[str, Any]) -> None:
 
 def entries(manifest: Path) -> list[Entry]:
     """Every whole line. One of {`job`, `label`, `steps`, `pid`, `host`, `folder`}: a job that has found its folder;
-    {`job`, `label`, `error`}: one that failed; {`job`, `told`}: a sentence for the user."""
+    {`job`, `label`, `error`}: one that failed; {`job`, `told`}: a sentence for the user; {`job`, `pruned`}: the step at
+    which a search ended it."""
     return [json.loads(line) for line in manifest.read_bytes().split(b"\n")[:-1] if line]
 
 
