@@ -22,7 +22,7 @@ from sandbox.core.error import ConfigError, SandboxError, StaleError, did_you_me
 from sandbox.core.protocols import Follows, Level, Model, Task, World
 from sandbox.core.record import Record
 from sandbox.core.state import leaves
-from sandbox.core.watch import Starts, Tracker
+from sandbox.core.watch import Starts, Tells, Tracker
 from sandbox.fit import fit
 from sandbox.folder import Notes, code_of, folder_of, has_all, keep_aside, reached, resume, set_aside
 from sandbox.identity import COSMETIC, GROUPS, Config, built_of, chosen, identity, seeds_of, trusted
@@ -153,6 +153,7 @@ def perform(config: Config, overrides: Sequence[str] = (), *, apart: Sequence[st
         if has_all(folder, config["steps"]):
             if (step := reached(folder)) > config["steps"]:
                 tell(f"{folder.name}: asked for {config['steps']} steps; it has {step}, which are kept")
+            _hear(starts, folder, tell)
             return folder
         if status(folder).get("state") == "finished":
             keep_aside(folder)
@@ -172,7 +173,15 @@ def perform(config: Config, overrides: Sequence[str] = (), *, apart: Sequence[st
         except BaseException as error:
             notes.say("failed", error=f"{type(error).__name__}: {error}")
             raise
+        finally:
+            _hear(starts, folder, tell)
     return folder
+
+
+def _hear(starts: Sequence[Starts], folder: Path, tell: Callable[[str], None]) -> None:
+    """Pass on what trackers have to say of a run that has ended."""
+    for word in (word for tracker in starts if isinstance(tracker, Tells) for word in tracker.told(folder)):
+        tell(f"{folder.name}: {word}")
 
 
 def _examined(config: Config, loop: Loop) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -372,29 +371,6 @@ def test_an_extended_sweep_runs_only_what_is_new(tmp_path):
     assert {name: when for name, when in extended.items() if name in first} == first
     launches = [path.read_text().splitlines() for path in sorted(tmp_path.glob("runs/launches/*.jsonl"))]
     assert [len(entries) for entries in launches] == [2, 3]
-
-
-@pytest.mark.slow
-def test_the_mirror_in_wandb_has_every_step(tmp_path):
-    arguments = ["steps=3", "label=mirrored", "tracker=[jsonl,checkpoint,wandb]", "tracker.wandb.by_seed=true"]
-    with launched(tmp_path, *arguments) as process:
-        said, complaint = process.communicate(timeout=120)
-    assert process.returncode == 0, complaint
-    folder = tmp_path / said.split()[-1]
-    [mirror] = folder.glob("wandb/offline-run-*")
-    inspect = [str(Path(sys.executable).with_name("wandb")), "leet", "inspect", str(mirror), "--json"]
-    environment = os.environ | {"WANDB_DATA_DIR": str(tmp_path), "WANDB_CONFIG_DIR": str(tmp_path)}
-    found = subprocess.run(inspect, capture_output=True, text=True, check=True, env=environment)
-    events = [json.loads(line) for line in found.stdout.splitlines()]
-    assert "sandbox.rule.sgd.SGD" in json.dumps([event["run"]["config"] for event in events if event["type"] == "run"])
-    rows = [event["history"]["item"] for event in events if event["type"] == "history"]
-    rows = [row for row in rows if "own" in row]  # the table of edits has a row of its own
-    written = lineage.read(folder)
-    assert [row["reflective_step"] for row in rows] == [line["step"] for line in written] == [0, 1, 2, 3]
-    for row, line in zip(rows, written, strict=True):
-        drift = line["readings"]["drift/params"]
-        assert row["drift/params"] == pytest.approx(sum(drift) / 2, rel=1e-5)
-        assert row["seed_1/drift/params"] == pytest.approx(drift[1], rel=1e-5)
 
 
 # ---- longer and shorter ---------------------------------------------------------------------------------------------

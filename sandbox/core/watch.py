@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -87,3 +87,11 @@ class Starts(Protocol):
     which the run goes on (0: from the start)."""
 
     def start(self, folder: Path, config: Mapping[str, Any], resumed: int) -> Tracker: ...
+
+
+@runtime_checkable
+class Tells(Protocol):
+    """A tracker, as configured, that has something to say once a run has ended or was found finished: sentences for the
+    user, none where all is well. It may catch up on what it has missed."""
+
+    def told(self, folder: Path) -> Iterable[str]: ...

@@ -15,7 +15,7 @@ from sandbox.core.error import LineageError, did_you_mean, explain
 from sandbox.core.reading import Reading
 from sandbox.lines.file import LINEAGE, read, texts
 from sandbox.lines.format import config_of
-from sandbox.lines.launch import launches, lives, sweep_of
+from sandbox.lines.launch import arm_of, launches, lives, sweep_of
 from sandbox.lines.line import Line, Reader
 from sandbox.lines.readings import described, read_readings
 from sandbox.report.sweeps import now, read_sweep
@@ -196,7 +196,8 @@ def read_manifest(path: Path) -> list[tuple[Path, str]]:
             entry = json.loads(text)
             if "folder" not in entry:
                 continue
-            job, folder, label = entry.get("job", number), _folder(path, entry), entry["label"]
+            job, folder = entry.get("job", number), _folder(path, entry)
+            label = arm_of(entry["label"], entry.get("apart", []))
         except (ValueError, KeyError, TypeError) as error:
             raise LineageError(explain(expected=f"a folder and a label on line {number} of {path}", got=text[:80],
                                        do="Name run folders or the manifest of a launch."))  from error  # fmt: skip

@@ -1,123 +1,100 @@
-"""A mirror of the lineage in Weights & Biases: offline unless told otherwise; the lineage stays the record of truth."""
+"""A mirror of the lineage in Weights & Biases, made by a process of its own: the run never waits for W&B, nor fails."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from sandbox.archive.checkpoint import CHECKPOINTS
-from sandbox.archive.lineage import LINEAGE
 from sandbox.core.error import ConfigError, explain
-from sandbox.core.record import Record, Verdict
-from sandbox.lines.readings import read_readings
+from sandbox.core.record import Record
+from sandbox.lines.mirror import FAILED, WHOLE, is_followed, mode_of, read_mirror
 
-AXIS = "reflective_step"
-SUMMARIES = {"higher": "last,max", "lower": "last,min", "": "last"}  # by the better side that a reading has
-ROWS = 1000  # edits kept in the table: the newest, if there are more
+INTERRUPTED = 3.0  # seconds that an interrupted run waits: who ends it may not wait much longer
+LEFT: dict[Path, subprocess.Popen[bytes]] = {}  # those that go on after their run, by its folder
 
 
 @dataclass(frozen=True)
 class Wandb:
-    """`mode` is "offline", "online" or "disabled". Every reading is logged as its mean over seeds and, where there are
-    several, each seed's own under `seed_<n>/` if `by_seed`; its summary holds the last value and, where it has a better
-    side, the best."""
+    """What is left at null is W&B's own setting of the environment (`WANDB_MODE`, `WANDB_PROJECT`, `WANDB_ENTITY`,
+    `WANDB_RUN_GROUP`, `WANDB_NAME`, `WANDB_TAGS`, `WANDB_NOTES`, `WANDB_JOB_TYPE`), or else follows from the run: mode
+    offline, project sandbox, a group of runs that differ by their seeds alone, named by what varies. `mode` is
+    "offline", "online" or "disabled". `by_seed` adds each seed's own curves to their mean and interval. The end of a
+    run waits for `deadline` seconds at most; what is left is then done in the background."""
 
-    mode: Literal["offline", "online", "disabled"] = "offline"
-    project: str = "sandbox"
+    mode: Literal["offline", "online", "disabled"] | None = None
+    project: str | None = None
+    entity: str | None = None
+    group: str | None = None
+    name: str | None = None
+    tags: tuple[str, ...] | None = None
+    notes: str | None = None
+    job_type: str | None = None
     by_seed: bool = False
+    deadline: float = 20.0
+
+    def __post_init__(self) -> None:
+        mode_of(self.mode)
+        if not self.deadline >= 0:
+            raise ConfigError(explain(expected="a deadline of 0 seconds or more", got=repr(self.deadline),
+                                      do="Leave it out: 20."))  # fmt: skip
 
     def start(self, folder: Path, config: Mapping[str, Any], resumed: int) -> WandbTracker:
-        os.environ["WANDB_DATA_DIR"] = str(folder / "wandb")  # artifacts are staged beside the run, not in $HOME
-        os.environ.setdefault("WANDB_SILENT", "true")
-        import wandb
-        from wandb.errors import CommError, UsageError
-
-        (folder / "wandb").mkdir(parents=True, exist_ok=True)
+        if mode_of(self.mode) == "disabled":
+            return WandbTracker(None, folder, 0.0)
+        settings = {key: value for key, value in asdict(self).items() if key != "deadline"}
+        command = [sys.executable, "-P", "-m", "sandbox.mirror", str(folder.resolve()), json.dumps(settings)]
         try:
-            run = wandb.init(
-                mode=self.mode,
-                project=self.project,
-                group=config["label"],
-                job_type=config["label"],
-                name=folder.name,
-                id=folder.name,
-                resume="allow" if self.mode == "online" else None,
-                config=dict(config),
-                dir=str(folder),
-                reinit="finish_previous",
-                settings=wandb.Settings(x_disable_stats=True, console="off"),
-            )
-        except (UsageError, CommError) as error:
-            raise ConfigError(explain(expected=f"a W&B that can be reached, with mode {self.mode}", got=str(error),
-                                      do="Run `wandb login`, or set mode=offline.")) from error  # fmt: skip
-        run.define_metric(AXIS)
-        run.define_metric("*", step_metric=AXIS)
-        for reading in read_readings(folder):
-            run.define_metric(reading.name, step_metric=AXIS, summary=SUMMARIES[reading.better])
-        return WandbTracker(self, run, folder, 1 + len(config["above"]))
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                                       stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
+        except OSError:  # no process can be begun; `told` will say that there is no mirror
+            process = None
+        return WandbTracker(process, folder, self.deadline)
+
+    def told(self, folder: Path) -> Iterator[str]:
+        """What a user should know of the mirror of a run that has ended; one that is missing is made first."""
+        if mode_of(self.mode) == "disabled":
+            return
+        if not read_mirror(folder) and not any((folder / "wandb").glob("*run-*")):
+            self.start(folder, {}, 0).close(finished=True)
+        known, remedy = read_mirror(folder), f"`sandbox mirror {folder}` makes it whole"
+        if known.get("state") == WHOLE:
+            return
+        if (folder in LEFT and LEFT[folder].poll() is None) or is_followed(folder):
+            yield "its W&B mirror is not done yet; it goes on in the background"
+        elif known.get("state") == FAILED:
+            yield f"its W&B mirror is not whole ({known.get('why')}); {remedy}"
+        else:
+            yield f"its W&B mirror ended without a word; {remedy}"
 
 
-@dataclass
+@dataclass(frozen=True)
 class WandbTracker:
-    """An open W&B run."""
+    """The process that makes the mirror, told by its standard input when the run has ended. It reads the lineage."""
 
-    settings: Wandb
-    run: Any
+    process: subprocess.Popen[bytes] | None
     folder: Path
-    top: int
-    edits: list[list[Any]] = field(default_factory=list)
-    values: dict[str, float | None] = field(default_factory=dict)
+    deadline: float
 
     def write(self, record: Record) -> None:
-        self._tabulate(record)
-        if record.level < self.top:
-            return
-        numbers: dict[str, Any] = {AXIS: record.step, "own": float(record.own.mean())}
-        numbers |= {name: float(values.mean()) for name, values in record.readings.items()}
-        for verdict in Verdict:
-            numbers[f"verdict/{verdict.replace(' ', '_')}"] = record.verdict.count(verdict) / len(record.verdict)
-        if self.settings.by_seed:
-            for name, values in {"own": record.own, **record.readings}.items():
-                numbers |= {
-                    f"seed_{seed}/{name}": value for seed, value in zip(record.seeds, values.tolist(), strict=True)
-                }
-        self.run.log(numbers)
-
-    def _tabulate(self, record: Record) -> None:
-        """One row an edited path: what changed, by how much, how many seeds took it."""
-        for path, change in record.edit.items():
-            new = None if change.value is None else float(change.value.double().mean())
-            old = self.values.get(path)
-            accepted = record.verdict.count(Verdict.ACCEPTED)
-            self.edits.append([record.step, record.level, path, old, new, float(change.size.mean()), accepted,
-                               len(record.verdict) - accepted, record.note])  # fmt: skip
-            self.values[path] = new
-        self.edits = self.edits[-ROWS:]
+        """Nothing: the lineage has it."""
 
     def close(self, *, finished: bool) -> None:
-        if self.settings.mode != "disabled":
-            import wandb
-
-            columns: list[Any] = [
-                "step",
-                "level",
-                "path",
-                "mean_before",
-                "mean_asked",
-                "mean_size",
-                "accepted",
-                "not_accepted",
-                "note",
-            ]
-            self.run.log({"edits": wandb.Table(columns=columns, data=self.edits)})
-            if (self.folder / CHECKPOINTS).exists():
-                artifact = wandb.Artifact(f"state-{self.folder.name}", type="state")
-                for name in (LINEAGE, "config.yaml"):
-                    artifact.add_file(str(self.folder / name))
-                artifact.add_dir(str(self.folder / CHECKPOINTS), name=CHECKPOINTS)
-                artifact.add_dir(str(self.folder / "blobs"), name="blobs")
-                self.run.log_artifact(artifact)
-        self.run.finish(exit_code=0 if finished else 1)
+        if self.process is None or self.process.stdin is None:
+            return
+        error = None if finished else sys.exception()
+        waits = min(self.deadline, INTERRUPTED) if isinstance(error, KeyboardInterrupt) else self.deadline
+        how = {"finished": finished, "error": "" if error is None else str(error) or type(error).__name__}
+        with suppress(OSError):  # it has ended before
+            self.process.stdin.write(json.dumps(how).encode() + b"\n")
+        with suppress(OSError):
+            self.process.stdin.close()
+        try:
+            self.process.wait(waits)
+        except subprocess.TimeoutExpired:
+            LEFT[self.folder] = self.process

@@ -1,0 +1,129 @@
+"""Edits as a table: what each asked for, as a difference from what was in force, what became of it, and why."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import unified_diff
+from typing import Any
+
+import numpy as np
+
+from sandbox.lines.line import Line
+
+COLUMNS = ["step", "level", "path", "before", "asked", "difference", "verdict", "why", "note"]
+ROWS = 1000  # edits kept: the newest, if there are more
+WIDE = 40  # lines of a difference at most
+FEW = 24  # numbers that are told one by one
+LONG = 2000  # characters of a text at most
+
+Values = list[Any]  # one a seed; None where nothing is known
+
+
+@dataclass
+class Edits:
+    """`force` is what stands at each path for each seed, as far as edits have told; `past` what stood there before."""
+
+    rows: deque[list[Any]] = field(default_factory=lambda: deque[list[Any]](maxlen=ROWS))
+    force: dict[tuple[int, str], Values] = field(default_factory=dict[tuple[int, str], Values])
+    past: dict[tuple[int, str], Values] = field(default_factory=dict[tuple[int, str], Values])
+
+    def take(self, line: Line) -> None:
+        """A row for each path that a line asks to change."""
+        for path, change in line["edit"].items():
+            at = (line["level"], path)
+            before = self.force.setdefault(at, [None] * len(line["seeds"]))
+            asked = change.get("value", [None] * len(before))
+            told = difference(before, asked) if "value" in change else f"changed by {mean(change['size']):.4g} (norm)"
+            self.rows.append([line["step"], line["level"], path, text(mean(before)), text(mean(asked)), told,
+                              counted(line["verdict"]), next(filter(None, line["why"]), ""), line["note"]])  # fmt: skip
+        self._commit(line)
+
+    def _commit(self, line: Line) -> None:
+        for at, values in self.force.items():
+            if at[0] != line["level"]:
+                continue
+            for seed, verdict in enumerate(line["verdict"]):
+                past = self.past.setdefault(at, [None] * len(values))
+                if verdict == "accepted":
+                    past[seed] = values[seed]
+                    if at[1] in line["edit"]:
+                        values[seed] = line["edit"][at[1]].get("value", [None] * len(values))[seed]
+                elif verdict == "rolled back":
+                    values[seed] = past[seed]
+
+
+def mean(values: Sequence[Any]) -> Any:
+    """The mean over seeds of numbers, or of lists of them within lists; None where one is unknown; of other things the
+    first, if all are alike, or else all."""
+    if any(value is None for value in values):
+        return None
+    try:
+        return np.array(values, float).mean(axis=0).tolist()
+    except (ValueError, TypeError):
+        return values[0] if all(value == values[0] for value in values) else list(values)
+
+
+def difference(before: Sequence[Any], asked: Sequence[Any]) -> str:
+    """`0.1 → 0.2` for a number; for text, a tree or a few numbers the lines that differ, as `diff -u` tells them; for
+    many numbers how many they are, and their norm."""
+    old, new = mean(before), mean(asked)
+    if not isinstance(new, (list, dict, str)) or _is_long(new):
+        return f"{text(old)} → {text(new)}".lstrip()
+    told = list(unified_diff(_lines(old), _lines(new), "before", "asked", n=1, lineterm=""))
+    return "\n".join(told[:WIDE] + ([f"… {len(told) - WIDE} lines more"] if len(told) > WIDE else []))
+
+
+def counted(verdicts: Sequence[str]) -> str:
+    """`accepted`, or `accepted 3, rejected 1`."""
+    found = Counter(verdicts)
+    return next(iter(found)) if len(found) == 1 else ", ".join(f"{name} {n}" for name, n in found.items())
+
+
+def text(value: Any) -> str:
+    """One value in words; empty where it is unknown."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if _is_long(value):
+        flat = np.array(value, float).ravel()
+        return f"{flat.size} numbers, norm {np.linalg.norm(flat):.4g}"
+    told = value if isinstance(value, str) else json.dumps(_rounded(value), ensure_ascii=False)
+    return told if len(told) <= LONG else f"{told[:LONG]}…"
+
+
+def _is_long(value: Any) -> bool:
+    """Whether it is more numbers than anybody reads."""
+    return isinstance(value, list) and np.size(np.array(value, dtype=object)) > FEW and not _words(value)
+
+
+def _words(value: Any) -> bool:
+    return any(map(_words, value)) if isinstance(value, list) else isinstance(value, (str, Mapping))
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    return [_rounded(part) for part in value] if isinstance(value, list) else value
+
+
+def _lines(value: Any) -> list[str]:
+    """A value over lines: those of a text, one a leaf of a tree or of nested lists, each under its path."""
+    if value is None:
+        return []
+    return value.splitlines() if isinstance(value, str) else list(_leaves("", value))
+
+
+def _leaves(path: str, value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        parts: Iterator[tuple[Any, Any]] = iter(value.items())
+    elif isinstance(value, list):
+        parts = iter(enumerate(value))
+    else:
+        yield f"{path}: {text(value)}"
+        return
+    for name, part in parts:
+        yield from _leaves(f"{path}/{name}" if path else str(name), part)
