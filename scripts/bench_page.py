@@ -73,14 +73,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--keep", type=Path, help="leave the page there")
     asked = parser.parse_args()
-    with TemporaryDirectory() as scratch:
+    with TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         sweep(Path(scratch) / "runs", asked.arms, asked.seeds)
-        began = time.perf_counter()
+        began = time.process_time()  # other processes do not count
         told = gather([Path(scratch) / "runs"])
-        read = time.perf_counter()
+        read = time.process_time()
         page = (asked.keep or Path(scratch)) / "page.html"
         size = page_of(told, page)
-        made = time.perf_counter()
+        made = time.process_time()
         print(f"{len(told.runs)} runs in {len(told.arms)} arms: read in {read - began:.1f} s, "
               f"page made in {made - read:.1f} s, {size / 1e6:.2f} MB")  # fmt: skip
         if CHROMIUM:

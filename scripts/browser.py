@@ -137,10 +137,11 @@ def browser(profile: Path) -> Iterator[Browser]:
             one.call(f"{domain}.enable")
         yield one
     finally:
-        process.terminate()
+        one.session = ""
         try:
+            one.call("Browser.close")  # its children too, so that nobody writes into the profile any more
             process.wait(10)
-        except subprocess.TimeoutExpired:
+        except (subprocess.TimeoutExpired, OSError, AssertionError):
             process.kill()
             process.wait(10)
         os.close(down)

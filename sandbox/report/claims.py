@@ -132,6 +132,6 @@ def _those(arms: Sequence[str], outcome: Outcome) -> str:
 
 def listed(names: Sequence[str]) -> str:
     """The names in words, of many the first and how many others there are."""
-    if len(names) > NAMED:
+    if len(names) > NAMED + 1:
         names = [*names[:NAMED], f"{len(names) - NAMED} others"]
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
