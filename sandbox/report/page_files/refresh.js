@@ -33,17 +33,33 @@ function pick(key) {
   } }, el("option", { value: "", text: "all" }), ...values.map((value) => el("option", { value, text: value }))));
 }
 
+const FRAMES = 20; // in which figures that come into view may still move what is below them
+
 /** Load the page again after its seconds, unless the reader holds it; the place on the page is kept. */
 function refresh() {
-  const kept = sessionStorage.getItem("top");
-  if (kept) scrollTo(0, Number(kept));
-  sessionStorage.removeItem("top");
+  const kept = sessionStorage.getItem("place");
+  sessionStorage.removeItem("place");
+  if (kept) goBack(JSON.parse(kept), FRAMES);
   if (!DATA.refresh) return;
+  history.scrollRestoration = "manual";
   const hold = el("input", { type: "checkbox", checked: sessionStorage.getItem("held") !== "yes", onchange: (event) => sessionStorage.setItem("held", event.target.checked ? "no" : "yes") });
   document.getElementById("head").prepend(el("label", { class: "live" }, hold, ` live: made ${DATA.made}, loads again every ${DATA.refresh} s`));
   setInterval(() => {
     if (!hold.checked || ["INPUT", "SELECT"].includes(document.activeElement?.tagName) && document.activeElement !== hold) return;
-    sessionStorage.setItem("top", String(scrollY));
+    sessionStorage.setItem("place", JSON.stringify(reading()));
     location.reload();
   }, DATA.refresh * 1000);
+}
+
+/** The part of the page that is read, and where it stands in the window: heights may differ when it is loaded again. */
+function reading() {
+  const parts = [document.getElementById("head"), ...document.querySelectorAll("main > section")];
+  const tops = parts.map((part) => part.getBoundingClientRect().top);
+  const k = Math.max(0, tops.findLastIndex((top) => top < innerHeight / 2));
+  return { part: parts[k].id, top: tops[k] };
+}
+
+function goBack({ part, top }, frames) {
+  scrollBy(0, document.getElementById(part).getBoundingClientRect().top - top);
+  if (frames) requestAnimationFrame(() => goBack({ part, top }, frames - 1));
 }
