@@ -91,13 +91,15 @@ def _one(one: Sweep) -> Table:
 
 
 def _columns(jobs: Sequence[Job]) -> dict[str, str]:
-    """{headline: what it is called in short}, those that some job has read."""
+    """{headline: what it is called in short}, those that some job has read; A first, and no nulls."""
     there = dict.fromkeys(name for job in jobs for name in job.latest)
     said = dict(BUILT_IN)
     for job in jobs:
         if job.folder is not None and job.latest.keys() - said.keys():
             said = {reading.name: reading for reading in read_readings(job.folder)} | said
-    return {name: letter(said[name]) if name in said else name for name in list(there)[:SHOWN]}
+    nulls = {reading.null for reading in said.values()}
+    names = sorted((name for name in there if name not in nulls), key=lambda name: name != "own")
+    return {name: letter(said[name]) if name in said else name for name in names[:SHOWN]}
 
 
 def _then(one: Sweep) -> str:
