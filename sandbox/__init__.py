@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sandbox.runs import Run as Run
+    from sandbox.runs import Runs as Runs
     from sandbox.runs import load as load
     from sandbox.runs import run as run
 
-__all__ = ["Run", "load", "run"]
+__all__ = ["Run", "Runs", "load", "run"]
 
 
 def __getattr__(name: str) -> Any:

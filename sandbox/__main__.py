@@ -6,27 +6,10 @@ import os
 import sys
 from importlib.metadata import version
 
-from sandbox.commands import (
-    check,
-    dashboard,
-    eval_,
-    list_,
-    ls,
-    mirror,
-    new,
-    replay,
-    report,
-    rerun,
-    resume,
-    rm,
-    show,
-)
+from sandbox.commands import COMMANDS
 from sandbox.core.error import ConfigError, did_you_mean
 from sandbox.launch import QUIET, launch
 from sandbox.studies import unfold
-
-COMMANDS = {"report": report, "replay": replay, "eval": eval_, "check": check, "list": list_, "show": show, "new": new,
-            "ls": ls, "resume": resume, "rerun": rerun, "rm": rm, "mirror": mirror, "dashboard": dashboard}  # fmt: skip
 
 
 def main() -> int:

@@ -19,6 +19,8 @@ from typing import Any
 
 import torch
 
+from sandbox.lines.format import FORMAT
+
 PACKAGES = ("torch", "higher", "hydra-core", "wandb", "numpy", "scipy", "scikit-learn")
 HOUSE = ("sandbox.core", "sandbox.loop")  # packages that every run goes through, whole
 ENTRY = ("sandbox.experiment", "sandbox.config", "sandbox.model.module")  # and single modules
@@ -33,6 +35,7 @@ def about(identity: str, overrides: Sequence[str], classes: Iterable[type] = (),
     """Everything besides the configuration that may move a number."""
     code = provenance(classes, data)
     return {
+        "format": FORMAT,
         "identity": identity,
         "overrides": list(overrides),
         "git": code["sandbox"]["git"],

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sandbox.core.error import SandboxError
+from sandbox.launch import launch
 from sandbox.launch import report as report
 
 USAGE = {
@@ -24,11 +25,16 @@ USAGE = {
     "it had is kept in past/), else from its checkpoint",
     "rm": "sandbox rm RUN|SWEEP… [--state failed,killed] [--runs DIR] [--yes]: tell what would be removed, and with "
     "--yes remove it",
+    "search": "sandbox search WORDS… KEY=interval(LOW,HIGH) [KEY=tag(log,interval(LOW,HIGH)) | KEY=a,b,c]… [trials=20] "
+    "[n_jobs=N] [sampler=tpe|random] [against=random|null] [sampler_seed=0] [objective=READING] "
+    "[direction=minimize|maximize] [prune=READING] [held_out=8] [sweep=NAME]: look for the best values of these keys",
     "replay": "sandbox replay RUN… [--trust PACKAGE]…: execute a run again, and compare every line",
     "mirror": "sandbox mirror RUN… [--online | --offline] [project=NAME] [by_seed=true] …: make or mend the W&B run of "
     "each from its folder; every field of tracker=wandb can be set",
     "dashboard": "sandbox dashboard show|push [RUN…] [project=NAME] [entity=NAME]: a W&B workspace and report of runs",
 }
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"report": report}
 
 
 def _command(name: str) -> Callable[[Callable[[Sequence[str]], int]], Callable[[Sequence[str]], int]]:
@@ -44,6 +50,7 @@ def _command(name: str) -> Callable[[Callable[[Sequence[str]], int]], Callable[[
             except SandboxError as error:
                 return _tell(str(error))
 
+        COMMANDS[name] = command
         return command
 
     return around
@@ -123,6 +130,19 @@ def _laws(arguments: Sequence[str]) -> int:
     for found in examined(on) if on.group == "model" and not broken else ():
         print(f"        {found.law}: {found.measured}")
     return 1 if broken else 0
+
+
+@_command("search")
+def search(arguments: Sequence[str]) -> int:
+    """See `USAGE`."""
+    from sandbox.search import SETTINGS
+
+    if not arguments:
+        return _tell(USAGE["search"])
+    words = [f"hydra.sweeper.{word}" if word.partition("=")[0] in SETTINGS else word for word in arguments]
+    more = [f"hydra.launcher.{word}" for word in arguments if word.startswith("n_jobs=")]
+    default = not any(word.startswith("hydra/launcher=") for word in arguments)
+    return launch(["-m", "hydra/sweeper=search", *words, *(more if default else [])])
 
 
 @_command("replay")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from itertools import combinations, islice, product
+from math import prod
 from typing import Any
 
 import yaml
@@ -62,7 +63,7 @@ def _cures(config: Config, here: Choice, parties: Sequence[str], make: Make) -> 
         for other in _others(here, change):
             if _fault(config | other, make) is None:
                 return [keep, change], [_name(keep, here[keep]), *(_name(*item) for item in _shown(other, change))]
-    keeps = parties or PARTIES[:3]
+    keeps = parties or (*PARTIES[:3], "model")
     for keep in keeps:  # several at once: one stays, and as few others as may be change
         for others in islice(_several(here, keep), MOST // len(keeps)):
             if _fault(config | _merged(others), make) is None:
@@ -73,17 +74,12 @@ def _cures(config: Config, here: Choice, parties: Sequence[str], make: Make) -> 
 
 
 def _several(here: Choice, keep: str) -> Iterator[tuple[tuple[str, Choice], ...]]:
+    """Several other choices at once: the plainest of each, and for a task all; the fewest compositions first."""
     rest = [key for key in PARTIES if key not in (keep, "model")]  # the model goes with its task
-    for count in range(2, len(rest) + 1):
-        for keys in combinations(rest, count):
-            options = [_likely(here, key) for key in keys]
-            yield from (tuple(zip(keys, picked, strict=True)) for picked in product(*options))
-
-
-def _likely(here: Choice, key: str) -> list[Choice]:
-    """The plainest other choice, and for tasks and rules all."""
-    others = _others(here, key)
-    return others if key in ("task", "rule") else others[:1]
+    options = {key: _others(here, key) if key == "task" else _others(here, key)[:1] for key in rest}
+    several = [keys for count in range(2, len(rest) + 1) for keys in combinations(rest, count)]
+    for keys in sorted(several, key=lambda keys: prod(len(options[key]) for key in keys)):
+        yield from (tuple(zip(keys, picked, strict=True)) for picked in product(*(options[key] for key in keys)))
 
 
 def _merged(others: Sequence[tuple[str, Choice]]) -> dict[str, Any]:

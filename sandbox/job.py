@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import threading
 import traceback
@@ -20,6 +21,8 @@ from sandbox.lines.launch import append, me, read_plan
 from sandbox.places import Place, folder_of, trusted_by
 
 ENDS = (signal.SIGTERM, signal.SIGHUP)  # what a scheduler, a time limit or a closed terminal sends
+WARNS = signal.SIGUSR2  # what a scheduler sends some time before it takes the machine away
+PINNED = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # libraries read them as they are loaded
 TRACEBACK = "traceback.txt"  # in the folder of a run that failed by an exception that nobody foresaw
 
 
@@ -52,6 +55,7 @@ def live(config: DictConfig) -> float | None:
         for word in left_out(config, own, words):
             tell(f"{run['label']}: {word}")
         with ended_as_interrupted():
+            pin(run["threads"])
             from sandbox.experiment import perform, trusted
 
             run["trust"] = [*trusted(run), *trusted_by(words, folders)]
@@ -74,19 +78,27 @@ def objective(folder: Path, name: str | None) -> float | None:
     return last(folder, name)
 
 
+def pin(threads: int) -> None:
+    """Libraries that are loaded from now on take so many threads, whatever launcher and machine a job has."""
+    os.environ.update(dict.fromkeys(PINNED, str(threads)))
+
+
 @contextmanager
 def ended_as_interrupted(first: Callable[[int], None] = lambda number: None) -> Iterator[None]:
     """SIGTERM and SIGHUP do what Ctrl-C does, once, after they have been handed to `first`. Those that are ignored
-    (nohup) stay so."""
+    (nohup) stay so. So does SIGUSR2; a launcher that listens to it, to queue the job again, hears it once the block has
+    been left, that is, after the last checkpoint."""
+    came = list[int]()
 
     def end(number: int, frame: Any) -> None:
         for each in known:
             signal.signal(each, signal.SIG_IGN)
+        came.append(number)
         first(number)
         raise KeyboardInterrupt
 
     here = threading.current_thread() is threading.main_thread()  # no other thread may say what a signal does
-    known = {each: before for each in ENDS if here and (before := signal.getsignal(each)) is not signal.SIG_IGN}
+    known = {each: before for each in (*ENDS, WARNS) if here and (before := signal.getsignal(each)) != signal.SIG_IGN}
     for each in known:
         signal.signal(each, end)
     try:
@@ -94,6 +106,18 @@ def ended_as_interrupted(first: Callable[[int], None] = lambda number: None) -> 
     finally:
         for each, before in known.items():
             signal.signal(each, before)
+        if WARNS in came:
+            _queue_again(known[WARNS])
+
+
+def _queue_again(listener: Any) -> None:
+    """Hand the warning on to whoever listened before; it ends this process, or says why the job isn't queued again."""
+    if not callable(listener):
+        return
+    try:
+        listener(WARNS, None)
+    except Exception as error:
+        raise SandboxError(f"interrupted, and not queued again: {error} The same command goes on.") from None
 
 
 def _run(place: Path | None) -> dict[str, str]:

@@ -17,10 +17,10 @@ from omegaconf import OmegaConf
 from sandbox.compose import BASE, bare, quoted, shown, worded
 from sandbox.core.error import ConfigError, SandboxError
 from sandbox.job import ended_as_interrupted, live
+from sandbox.launchers import check, know
 from sandbox.lines.launch import MANIFEST, Plan, entries, held, here, key_of, write_plan
 from sandbox.lines.place import mark, status
 from sandbox.plan import SEVERAL, called, planned, warnings
-from sandbox.processes import know_launcher
 from sandbox.studies import describe
 
 QUIET = ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i", "--version", "--shell-completion", "-sc")
@@ -40,6 +40,7 @@ def launch(arguments: Sequence[str], *, reports: bool = False) -> int:
     if any(word.split("=")[0] in QUIET for word in arguments):
         return _ask(arguments)
     try:
+        check(arguments)
         plan, place = planned(arguments)
         manifest = place / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}{MANIFEST}"
         manifest.parent.mkdir(parents=True, exist_ok=True)
@@ -146,7 +147,7 @@ def _ask(arguments: Sequence[str]) -> int:
 
 def _hydra(arguments: Sequence[str]) -> int:
     sys.argv = [sys.argv[0], *arguments]
-    know_launcher()
+    know(arguments)
     try:
         _hydra_main()
     except SystemExit as end:

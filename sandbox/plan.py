@@ -110,7 +110,7 @@ def _composed(words: Sequence[str], arguments: Sequence[str]) -> Any:
 
 def _runs(arguments: Sequence[str], jobs: Sequence[Sequence[str]]) -> Path:
     """Where the runs of a launch are kept, as its first job composes it."""
-    found = _composed(jobs[0], arguments) if jobs else None
+    found = _composed(jobs[0] if jobs else [word for word in arguments if key_of(word) == "runs"], arguments)
     try:
         return Path(str(found.runs if found is not None else "runs"))
     except OmegaConfBaseException:

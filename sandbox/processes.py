@@ -33,6 +33,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from sandbox.core.error import ConfigError, explain
+from sandbox.job import pin
 from sandbox.lines.launch import append, entries, read_plan
 from sandbox.lines.place import mark
 from sandbox.memory import Memory
@@ -74,6 +75,7 @@ class Processes(Launcher):
         waiting = [(initial_job_idx + place, words) for place, words in enumerate(job_overrides)]
         values: dict[int, Any] = {}
         living: list[Job] = []
+        pin(int(self.config.get("threads", 1)))  # before libraries are loaded, which all jobs share
         context = get_context("forkserver")
         context.set_forkserver_preload(PRELOADED)
         memory = Memory()
@@ -100,7 +102,7 @@ class Processes(Launcher):
     def _most(self) -> int:
         if self.n_jobs is not None and self.n_jobs > 0:
             return self.n_jobs
-        return max(1, len(os.sched_getaffinity(0)) // max(1, int(self.config.get("threads", 1))))
+        return max(1, _cores() // max(1, int(self.config.get("threads", 1))))
 
     def _begin(self, context: Any, number: int, words: Sequence[str]) -> Job:
         here, there = context.Pipe(duplex=False)
@@ -118,6 +120,8 @@ class Processes(Launcher):
             if job.line.poll():
                 return job.line.recv()
         job.process.join()
+        if any(one.get("job") == job.number and "pruned" in one for one in entries(self._manifest())):
+            return math.nan
         why = memory.why(job.process.exitcode, job.most)
         self._tell(_lost(self._manifest(), job, why))
         return math.nan
@@ -130,16 +134,28 @@ class Processes(Launcher):
 
 
 def know_launcher() -> None:
-    """Make Hydra know of it. Hydra takes launchers from the namespace `hydra_plugins` alone, parts of which some
-    editable installations do not find; so this module is put there by hand."""
+    """Make Hydra know of it."""
+    know("sandbox", Processes)
+
+
+def know(name: str, plugin: type) -> None:
+    """Make Hydra know of a plug-in as `hydra_plugins.<name>`. Hydra takes them from that namespace alone, parts of
+    which some editable installations do not find; so its module is put there by hand."""
     try:
         space = import_module(NAMESPACE)
     except ModuleNotFoundError:  # no other plug-in is installed
         space = sys.modules[NAMESPACE] = ModuleType(NAMESPACE)
         space.__path__ = []
-    Processes.__module__ = f"{NAMESPACE}.sandbox"
-    sys.modules[Processes.__module__] = space.sandbox = sys.modules[__name__]  # type: ignore[attr-defined]
-    Plugins.instance().register(Processes)
+    module = sys.modules[plugin.__module__]
+    plugin.__module__ = f"{NAMESPACE}.{name}"
+    sys.modules[plugin.__module__] = module
+    setattr(space, name, module)
+    Plugins.instance().register(plugin)
+
+
+def _cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _failed(values: dict[int, Any]) -> bool:

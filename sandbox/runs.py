@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, overload
 
-import yaml
-
+from sandbox import tables
 from sandbox.archive import lineage
 from sandbox.archive.checkpoint import load_checkpoint
 from sandbox.core.error import ConfigError, LineageError, explain
@@ -22,27 +21,15 @@ from sandbox.core.state import State
 from sandbox.evaluation import Question, evaluate
 from sandbox.experiment import build_loop, perform
 from sandbox.identity import seeds_of
-from sandbox.lines import file
+from sandbox.lines.format import config_of, known
 from sandbox.lines.line import Line
 from sandbox.objects import configured
 from sandbox.report.progress import watch
+from sandbox.report.read import Failure, failures, folders, unfolded
+from sandbox.tables import Columns
 
+FAILURE = [field.name for field in fields(Failure)]
 MANY = ("study", "-m", "--multirun")  # words that ask for several runs
-
-
-class Columns(dict[str, list[Any]]):
-    """{column: values}, all of one length: a row a seed and step. `pandas.DataFrame(columns)` takes it as it is."""
-
-    def frame(self) -> Any:
-        """The same as a data frame of pandas, which must be installed."""
-        from importlib import import_module
-
-        try:
-            pandas = import_module("pandas")
-        except ImportError as error:
-            raise ConfigError(explain(expected="pandas, which makes data frames", got="none installed",
-                                      do="pip install pandas, or read the columns."))  from error  # fmt: skip
-        return pandas.DataFrame(dict(self))
 
 
 @dataclass(frozen=True)
@@ -57,7 +44,7 @@ class Run:
     @cached_property
     def config(self) -> dict[str, Any]:
         """The resolved configuration."""
-        return yaml.safe_load((self.folder / "config.yaml").read_text())
+        return config_of(self.folder)
 
     @cached_property
     def lines(self) -> list[Line]:
@@ -71,37 +58,26 @@ class Run:
 
     @cached_property
     def readings(self) -> Columns:
-        """`step`, `seed`, `own` (A, None at the start) and every reading of the top level's steps, None where a meter
-        was not due."""
-        # Without their edits: those of a long run are more than a memory holds at once.
-        whole = [{**line, "edit": {}} for line in file.read(self.folder)]
-        top = max((line["level"] for line in whole), default=1)
-        lines = [line for line in whole if line["level"] == top]
-        names = list(dict.fromkeys(name for line in lines for name in line["readings"]))
-        found = Columns({name: [] for name in ("step", "seed", "own", *names)})
-        for line in lines:
-            nothing = [None] * len(line["seeds"])
-            found["step"] += [line["step"]] * len(line["seeds"])
-            found["seed"] += line["seeds"]
-            found["own"] += line["own"] if line["step"] else nothing
-            for name in names:
-                found[name] += line["readings"].get(name, nothing)
-        return found
+        """A row a step of the top level and a seed: `step`, `seed`, `own` (A, None at the start) and every reading,
+        None where a meter was not due."""
+        return tables.readings_of(self.folder)
+
+    @cached_property
+    def long_readings(self) -> Columns:
+        """The same, a row a number: `step`, `seed`, `reading`, `value`; what was not due has no row."""
+        return tables.long_readings_of(self.folder)
 
     @cached_property
     def edits(self) -> Columns:
-        """A row an edited path, seed and step: `level`, `step`, `seed`, `path`, `verdict`, `why`, and the `value` that
-        was asked for (None where it was too large to be written)."""
-        found = Columns({name: [] for name in ("level", "step", "seed", "path", "value", "verdict", "why")})
-        for line in self.lines:
-            for path, change in line["edit"].items():
-                for row, seed in enumerate(line["seeds"]):
-                    values = change.get("value")
-                    row_of = (line["level"], line["step"], seed, path, values[row] if values else None,
-                              line["verdict"][row], line["why"][row])  # fmt: skip
-                    for name, value in zip(found, row_of, strict=True):
-                        found[name].append(value)
-        return found
+        """A row an edited path, seed and step: `level`, `step`, `seed`, `path`, the `value` that was asked for (None
+        where it was too large to be written), `verdict`, `why`."""
+        return tables.edits_of(self.folder)
+
+    @cached_property
+    def verdicts(self) -> Columns:
+        """A row a step and a seed, also where nothing was asked for: `level`, `step`, `seed`, `verdict`, `why`,
+        `anchor` and the meta-learner's `note`."""
+        return tables.verdicts_of(self.folder)
 
     @cached_property
     def state(self) -> State:
@@ -160,14 +136,78 @@ def run(*words: str, progress: bool = True, **settings: Any) -> Run:
     return Run(folder, (*made.told, *told), tuple(made.config["trust"]))
 
 
-def load(folder: str | Path, *, trust: Sequence[str] = ()) -> Run:
-    """The run in a folder. Its state is built from the house, its plug-ins and the packages that you `trust`: a folder
-    can't say of itself whom to. Raises `LineageError` where there is no run."""
-    folder = Path(folder)
-    if not (folder / "config.yaml").is_file():
-        raise LineageError(explain(expected="a run folder with config.yaml", got=f"'{folder}'",
-                                   do="Name a folder under runs/."))  # fmt: skip
-    return Run(folder, (), tuple(trust))
+@dataclass(frozen=True)
+class Runs(Sequence[Run]):
+    """Runs beside one another: a sequence of them, and their tables below one another, each row with its `run` (the
+    name of the folder) and its `label`. A table is read when it is asked for, and kept. `failures` are the jobs of
+    their launches that left no run: `label`, `apart`, `error`."""
+
+    found: tuple[tuple[Path, str], ...]
+    failures: Columns = field(default_factory=Columns)
+    trust: tuple[str, ...] = field(default=(), repr=False)
+
+    @overload
+    def __getitem__(self, place: int) -> Run: ...
+    @overload
+    def __getitem__(self, place: slice) -> Runs: ...
+    def __getitem__(self, place: int | slice) -> Run | Runs:
+        if isinstance(place, slice):
+            return Runs(self.found[place], self.failures, self.trust)
+        return Run(self.found[place][0], (), self.trust)
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    @cached_property
+    def readings(self) -> Columns:
+        """As of a run: a row a step and a seed, a column a reading, None where it was not due or the run has none."""
+        return self._all(tables.readings_of)
+
+    @cached_property
+    def long_readings(self) -> Columns:
+        """As of a run: a row a number, `reading` and `value`."""
+        return self._all(tables.long_readings_of)
+
+    @cached_property
+    def edits(self) -> Columns:
+        """As of a run: a row an edited path, seed and step."""
+        return self._all(tables.edits_of)
+
+    @cached_property
+    def verdicts(self) -> Columns:
+        """As of a run: a row a step and a seed."""
+        return self._all(tables.verdicts_of)
+
+    @cached_property
+    def configs(self) -> Columns:
+        """A row a run: `run`, `label`, its `state`, `step` and `error`, and every key of its configuration with dots
+        between, None where it does not have that."""
+        return tables.configs_of(self.found)
+
+    def _all(self, of: Callable[[Path], Columns]) -> Columns:
+        return tables.together(({"run": folder.name, "label": label}, of(folder)) for folder, label in self.found)
+
+
+@overload
+def load(path: Path | str, *, trust: Sequence[str] = ...) -> Any: ...
+@overload
+def load(path: Sequence[Path | str], *, trust: Sequence[str] = ...) -> Runs: ...
+def load(path: Path | str | Sequence[Path | str], *, trust: Sequence[str] = ()) -> Run | Runs:
+    """What is at `path`: the run in a folder; or the runs of a folder of them, of a launch (its manifest) or of a sweep
+    (its name, where its launches lie in `runs`/launches, or the path of that name elsewhere); or of several such.
+
+    A run's state is built from the house, its plug-ins and the packages that you `trust`: a folder can't say of itself
+    whom to. Raises `LineageError` where there is no run, or one of a newer format than is known.
+    """
+    if isinstance(path, str | Path) and (Path(path) / "config.yaml").is_file():
+        known(Path(path))
+        return Run(Path(path), (), tuple(trust))
+    paths = unfolded([path] if isinstance(path, str | Path) else path)
+    found = folders(paths)
+    for folder, _ in found:
+        known(folder)
+    left = [asdict(failure) for failure in failures(paths)]
+    return Runs(tuple(found), Columns({key: [one[key] for one in left] for key in FAILURE}), tuple(trust))
 
 
 def _one(words: Sequence[str]) -> None:

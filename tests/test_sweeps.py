@@ -20,6 +20,7 @@ from sandbox.commands import ls, resume, rm
 from sandbox.core.error import ConfigError, LineageError
 from sandbox.lines.launch import Plan, append, entries, held, launches, lives, read_plan, swept, write_plan
 from sandbox.lines.place import checked_label, claimed, folder_name, mark, status
+from sandbox.memory import Memory
 from sandbox.plan import jobs_of, planned, warnings
 from sandbox.report.progress import span
 from sandbox.report.sweeps import sweep, sweeps
@@ -177,6 +178,24 @@ def test_only_a_run_that_nobody_lives_is_marked(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_length_of_time_is_told_in_two_units(seconds: float, said: str) -> None:
     assert span(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("code", "most", "kills", "said"),
+    [(-9, 3 * 2**30, 1, "out of memory: the kernel killed it, holding 3.00 of"), (3, 0, 0, "exit code 3"),
+     (-9, 0, 0, "killed by SIGKILL; a kernel"), (-99, 0, 0, "killed by signal 99"),
+     (-11, 2**30, 1, "killed by SIGSEGV, holding 1.00 of")],
+)  # fmt: skip
+def test_why_a_process_ended_is_said_as_far_as_it_is_known(code, most, kills, said, monkeypatch) -> None:
+    memory = Memory()
+    monkeypatch.setattr("sandbox.memory._kills", lambda: memory.kills + kills)
+    assert said in memory.why(code, most)
+
+
+def test_memory_that_a_process_holds_is_seen() -> None:
+    memory, held = Memory(), bytearray(64 * 2**20)
+    assert memory.held(os.getpid()) > len(held)
+    assert memory.held(2**22 + 1) == 0  # nobody's
 
 
 # ---- one sweep, looked at from all sides ----------------------------------------------------------------------------

@@ -6,17 +6,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sandbox.core.error import LineageError, explain
+from sandbox.lines.format import known
 from sandbox.lines.line import Line, Reader
 
 LINEAGE = "lineage.jsonl"
 
 
 def texts(folder: Path) -> tuple[list[bytes], bool]:
-    """Each whole line as it stands in the file, and whether a torn one follows: its writer was killed."""
+    """Each whole line as it stands in the file, and whether a torn one follows: its writer was killed. Raises
+    `LineageError` where there is no file, or one of a newer format than is known."""
     path = folder / LINEAGE
     if not path.is_file():
         raise LineageError(explain(expected=f"a run folder with {LINEAGE}", got=str(folder),
                                    do="Name a folder under runs/."))  # fmt: skip
+    known(folder)
     *whole, torn = path.read_bytes().split(b"\n")
     return whole, bool(torn)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
@@ -12,7 +13,7 @@ import numpy as np
 from sandbox.core.error import LineageError, did_you_mean, explain
 from sandbox.report.read import OUTCOMES, Array, Run
 
-NOT_A_DIFFERENCE = ("label", "runs", "tracker", "seed", "seeds")
+NOT_A_DIFFERENCE = ("label", "runs", "tracker", "seed", "seeds", "trust", "force", "sweep", "objective", "check")
 
 
 @dataclass(frozen=True)
@@ -59,21 +60,17 @@ def group(runs: Iterable[Run]) -> list[Arm]:
     Where one label stands for several configurations, the keys that differ follow it: `own rule.trust=0.25`; where
     there is no other label, they stand alone.
     """
-    labels: dict[str, list[tuple[dict[str, Any], list[Run]]]] = {}
+    labels: dict[str, dict[str, tuple[dict[str, Any], list[Run]]]] = {}
     for run in runs:
         if not run.seeds:
             continue
         settings = flat({key: value for key, value in run.config.items() if key not in NOT_A_DIFFERENCE})
-        variants = labels.setdefault(run.label, [])
-        same = [members for known, members in variants if known == settings]
-        if same:
-            same[0].append(run)
-        else:
-            variants.append((settings, [run]))
+        known = json.dumps(settings, sort_keys=True, default=str)
+        labels.setdefault(run.label, {}).setdefault(known, (settings, []))[1].append(run)
     arms: list[Arm] = []
     for label, variants in labels.items():
-        keys = differing([settings for settings, _ in variants])
-        for settings, members in variants:
+        keys = differing([settings for settings, _ in variants.values()])
+        for settings, members in variants.values():
             name = [label] if len(labels) > 1 or not keys else []
             arms.append(Arm(" ".join([*name, *(_setting(key, settings) for key in keys)]), tuple(members)))
     return arms

@@ -13,6 +13,7 @@ from sandbox.report.arms import Arm, named
 from sandbox.report.readings import called, letter, told
 from sandbox.report.study import Claim, Study
 
+NAMED = 8  # arms that a sentence names; of more it tells the number
 Outcome = Literal["holds", "reversed", "higher", "lower", "open"]
 
 
@@ -119,10 +120,18 @@ def _unexpected(found: Sequence[Difference]) -> list[str]:
             by_outcome.setdefault(difference.outcome, []).append(difference.claim.arm)
     clauses: list[str] = []
     for (called_so, than), by_outcome in pairs.items():
-        parts = [f"{outcome} for {_listed(arms, 'and')}" for outcome, arms in sorted(by_outcome.items())]
+        parts = [f"{outcome} for {_those(arms, outcome)}" for outcome, arms in sorted(by_outcome.items())]
         clauses.append(f"against {than}, {called_so} is {', '.join(parts)}")
     return clauses
 
 
-def _listed(names: Sequence[str], last: str) -> str:
-    return f" {last} ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+def _those(arms: Sequence[str], outcome: Outcome) -> str:
+    """Of many arms that nothing is known of, their number will do."""
+    return f"{len(arms)} arms" if outcome == "open" and len(arms) > NAMED else listed(arms)
+
+
+def listed(names: Sequence[str]) -> str:
+    """The names in words, of many the first and how many others there are."""
+    if len(names) > NAMED:
+        names = [*names[:NAMED], f"{len(names) - NAMED} others"]
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

@@ -8,24 +8,24 @@ from math import ceil
 from pathlib import Path
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sandbox.core.reading import Reading
 from sandbox.measure.interval import bands
 from sandbox.report.arms import Arm, flat
+from sandbox.report.claims import Difference
+from sandbox.report.course import COUNTED, track
 from sandbox.report.dial import dialled, draw_dial
-from sandbox.report.read import Array
+from sandbox.report.glance import LINES, questions, stand_out
 from sandbox.report.readings import head, told
 from sandbox.report.study import Study
-from sandbox.report.style import STYLE, colours, count, fit, legend, tidy, title
+from sandbox.report.style import GREY, STYLE, colours, count, fit, legend, tidy, title
 
 COLUMNS = 4
 PANEL = (3.7, 2.85)  # inches, with the room around it
 LEFT, BOTTOM, HEAD = 0.65, 0.55, 0.95  # inches
 NOTHING = Study()
-POINTS = 400  # about as many as a panel is wide in pixels
 
 
 @dataclass(frozen=True)
@@ -48,23 +48,29 @@ class Panel:
         return self.reading.name == "own"
 
 
-COUNTED = {"edits/accepted": "Edits accepted", "edits/refused": "Edits not accepted"}  # so far, not as shares
-
-
-def draw(arms: Sequence[Arm], out: Path, study: Study = NOTHING, *, everything: bool = False) -> list[Path]:
+def draw(
+    arms: Sequence[Arm],
+    out: Path,
+    study: Study = NOTHING,
+    found: Sequence[Difference] = (),
+    *,
+    everything: bool = False,
+) -> list[Path]:
     """Every figure that the arms have data for, as PNG files in `out`: the page of headlines and of each family (the
-    parameters of a rule, say), the dial, and with `everything` the page of all other readings."""
+    parameters of a rule, say), the dial, and with `everything` the page of all other readings. Of many arms those that
+    stand out by the study, by what was `found` and by the last readings have a colour."""
     key = dialled(arms)
     if key:
         arms = sorted(arms, key=lambda arm: flat(arm.config)[key])
     main, other = panels(arms, study)
+    lit = stand_out(arms, questions(arms, study), found, study)
     paths: list[Path] = []
     with mpl.rc_context(STYLE):
-        drawn = {"steps.png": page(arms, key, main)}
+        drawn = {"steps.png": page(arms, key, main, lit)}
         if key:
             drawn["dial.png"] = draw_dial(arms, key, study)
         if everything:
-            drawn["others.png"] = page(arms, key, other)
+            drawn["others.png"] = page(arms, key, other, lit)
         for name, figure in drawn.items():
             if figure:
                 figure.savefig(out / name)
@@ -81,22 +87,26 @@ def panels(arms: Sequence[Arm], study: Study = NOTHING) -> tuple[list[Panel], li
     main: list[Panel] = []
     other: list[Panel] = []
     for reading in readings:
-        if reading.name not in nulls and any(len(_track(arm, reading)[0]) for arm in arms):
+        if reading.name not in nulls and any(len(track(arm, reading)[0]) for arm in arms):
             first = reading.headline or reading.name in study.order or reading.name.startswith(tuple(families))
             (main if first else other).append(Panel(reading))
     return main, other
 
 
-def page(arms: Sequence[Arm], key: str | None, drawn: Sequence[Panel]) -> Figure | None:
-    """The panels in a grid below one legend; None where there are none."""
+def page(arms: Sequence[Arm], key: str | None, drawn: Sequence[Panel], lit: Sequence[int] = ()) -> Figure | None:
+    """The panels in a grid below one legend, the arms at the places `lit` in colour (by default the first), the others
+    grey below them, unless they are ordered by a `key`; None where there are no panels."""
     if not drawn:
         return None
     columns = min(COLUMNS, len(drawn))
     rows = ceil(len(drawn) / columns)
-    inks = colours(len(arms), ordered=key is not None)
-    names = [arm.name for arm in arms]
+    inks = colours(len(arms), lit or range(LINES), ordered=key is not None)
+    named = [place for place, ink in enumerate(inks) if ink != GREY]
+    grey = len(arms) - len(named)
+    names = [*(arms[place].name for place in named), *([f"{grey} others"] if grey else [])]
+    shades = [*(inks[place] for place in named), *([GREY] if grey else [])]
     per_line = fit(names, columns * PANEL[0])
-    top = HEAD + 0.24 * ceil(len(arms) / per_line) + 0.38
+    top = HEAD + 0.24 * ceil(len(names) / per_line) + 0.38
     width, height = columns * PANEL[0] + 0.2, rows * PANEL[1] + top
     figure = Figure(figsize=(width, height))
     grid = figure.add_gridspec(rows, columns, left=LEFT / width, right=1 - 0.25 / width, bottom=BOTTOM / height,
@@ -110,38 +120,24 @@ def page(arms: Sequence[Arm], key: str | None, drawn: Sequence[Panel]) -> Figure
     figure.align_ylabels()
     title(figure, f"Over reflective steps, {count(arms)}",
           "Mean over seeds; shaded: its 95 % interval. Arrows point to the better side.", LEFT / width)  # fmt: skip
-    legend(figure, names, inks, LEFT / width, HEAD, per_line)
+    legend(figure, names, shades, LEFT / width, HEAD, per_line)
     return figure
-
-
-def _track(arm: Arm, reading: Reading) -> tuple[Array, Array]:
-    """Steps and values of a reading, at most `POINTS` of them. Edits as their sum so far, and nothing where there never
-    was one; what has a better side without the start, which would squeeze all that was learned into a strip."""
-    steps, values = arm.series(reading.name)
-    seen = np.isfinite(values).any(axis=1)
-    if reading.name in COUNTED:
-        seen = seen & values.any()
-        values = values.cumsum(axis=0)
-    if reading.better:
-        seen = seen & (steps > 0)
-    rows = np.flatnonzero(seen)
-    if len(rows) > POINTS:
-        rows = rows[np.linspace(0, len(rows) - 1, POINTS).astype(int)]
-    return steps[rows], values[rows]
 
 
 def _fill(axes: Axes, panel: Panel, arms: Sequence[Arm], inks: Sequence[str]) -> None:
     positive = True
     for place, (arm, ink) in enumerate(zip(arms, inks, strict=True)):
-        steps, values = _track(arm, panel.reading)
-        if len(steps):
+        steps, values = track(arm, panel.reading)
+        if len(steps) and ink == GREY:
+            axes.plot(steps, values.mean(axis=1), color=ink, linewidth=0.9, zorder=1)
+        elif len(steps):
             mean, low, high = bands(values)
             width = 3.2 - 1.8 * place / max(1, len(arms) - 1)  # where arms coincide, those below still show
             axes.plot(steps, mean, color=ink, linewidth=width, marker="o" if len(steps) == 1 else None)
             axes.fill_between(steps, low, high, color=ink, alpha=0.2 if len(arms) < 5 else 0.1, linewidth=0, zorder=1)
             positive = positive and (mean > 0).any() and not (mean <= 0).any() and not (low <= 0).any()
-        if panel.reading.null:
-            steps, values = _track(arm, Reading(panel.reading.null, ""))
+        if panel.reading.null and ink != GREY:
+            steps, values = track(arm, Reading(panel.reading.null, ""))
             if len(steps):
                 axes.plot(steps, bands(values)[0], color=ink, linestyle=(0, (4, 2)), linewidth=1.1)
     axes.set_title(panel.title)

@@ -9,17 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from sandbox.core.error import LineageError, did_you_mean, explain
 from sandbox.core.reading import Reading
 from sandbox.lines.file import LINEAGE, read, texts
+from sandbox.lines.format import config_of
+from sandbox.lines.launch import arm_of, launches, lives, sweep_of
 from sandbox.lines.line import Line, Reader
 from sandbox.lines.readings import described, read_readings
+from sandbox.report.sweeps import now, read_sweep
 
 Array = NDArray[np.float64]
 
+RUNS = Path("runs")
+NO_RUN = {"waiting": "waiting for its turn", "missing": "not begun, or removed"}
 PROCESS = "performance/process"
 OUTCOMES = {"edits/accepted": ("accepted",), "edits/refused": ("rejected", "refused", "rolled back")}
 
@@ -53,15 +57,14 @@ def read_run(folder: Path, label: str | None = None) -> Run:
     """The run in `folder`, under its own label or the one that a launch gave it; raises `LineageError`."""
     if not (folder / "config.yaml").is_file():
         raise LineageError(explain(expected="a run folder, with config.yaml", got=str(folder), do=_near(folder)))
-    config = yaml.safe_load((folder / "config.yaml").read_text())
-    status = folder / "status.json"
+    config = config_of(folder)
     written = (folder / LINEAGE).is_file()
     seeds, step, columns = _columns(folder) if written else ([], 0, {})
     return Run(
         folder=folder,
         label=label or config.get("label", folder.name),
         config=config,
-        status=json.loads(status.read_text()) if status.is_file() else {},
+        status=now(folder),
         seeds=seeds,
         step=step,
         columns=columns,
@@ -111,22 +114,73 @@ def _values(line: Line) -> dict[str, Any]:
     return {"own": line["own"], **outcomes, **line["readings"]}
 
 
-def find_runs(paths: Sequence[str | Path], runs: Path = Path("runs")) -> list[Run]:
+@dataclass(frozen=True)
+class Failure:
+    """A job that has left no run: its label, the words that set it `apart` from the other jobs, the `error` or what
+    else keeps it, and the name of its folder where it had one."""
+
+    label: str
+    apart: tuple[str, ...]
+    error: str
+    run: str = ""
+
+
+def find_runs(paths: Sequence[str | Path], runs: Path = RUNS) -> list[Run]:
     """Every run that `paths` name, each once, in order.
 
-    A path is a run folder, a folder that holds run folders, or the manifest of a launch. Without paths, it is the
-    newest manifest in `runs`/launches.
+    A path is a run folder, a folder that holds run folders, the manifest of a launch, or the name of a sweep whose
+    launches lie in `runs`/launches. Without paths, it is the newest manifest there.
     """
-    found: dict[tuple[Path, str], Run] = {}
-    for path in paths or [newest_launch(runs)]:
-        for run in _runs_at(Path(path)):
-            found.setdefault((run.folder.resolve(), run.label), run)
+    return [read_run(folder, label) for folder, label in folders(paths or [newest_launch(runs)], runs)]
+
+
+def folders(paths: Sequence[str | Path], runs: Path = RUNS) -> list[tuple[Path, str]]:
+    """Folder and label of every run that `paths` name (see `find_runs`), each once, in order."""
+    found: dict[tuple[Path, str], tuple[Path, str]] = {}
+    for path in unfolded(paths, runs):
+        for folder, label in _runs_at(path):
+            found.setdefault((folder.resolve(), label), (folder, label))
     return list(found.values())
+
+
+def unfolded(paths: Sequence[str | Path], runs: Path = RUNS) -> list[Path]:
+    """`paths` with the manifests of all its launches in place of a sweep's name, oldest first."""
+    return [one for path in map(Path, paths) for one in ([path] if path.exists() else _sweep(path, runs) or [path])]
+
+
+def _sweep(name: Path, runs: Path) -> list[Path]:
+    known = launches(name.parent if name.parent != Path() else runs)
+    return [manifest for manifest in known if name.name in (sweep_of(manifest), manifest.stem)]
+
+
+def failures(paths: Sequence[Path]) -> list[Failure]:
+    """The jobs of the launches among `paths` that have left no run."""
+    named: dict[str, list[Path]] = {}
+    for path in paths:
+        if path.is_file():
+            named.setdefault(sweep_of(path), []).append(path)
+    jobs = [job for name, manifests in named.items() for job in read_sweep(name, manifests).jobs]
+    gone = [job for job in jobs if job.folder is None or not (job.folder / "config.yaml").is_file()]
+    return [Failure(job.label, job.words, job.why or NO_RUN.get(job.state, job.state),
+                    job.folder.name if job.folder else "") for job in gone]  # fmt: skip
+
+
+def over(paths: Sequence[Path]) -> bool:
+    """Whether no launch among `paths` goes on, and no run that they name."""
+    if any(lives(path) for path in paths if path.is_file()):
+        return False
+    return not any(now(folder).get("state") == "running" for folder, _ in folders(paths))
+
+
+def _folder(manifest: Path, entry: Mapping[str, Any]) -> Path:
+    """As written, or beside the manifest's `launches/`."""
+    folder = Path(entry["folder"])
+    return folder if folder.exists() else manifest.parents[1] / folder.name
 
 
 def newest_launch(runs: Path) -> Path:
     """The manifest of the last launch."""
-    manifests = sorted((runs / "launches").glob("*.jsonl"), key=lambda path: (path.stat().st_mtime, path.name))
+    manifests = launches(runs)
     if not manifests:
         raise LineageError(explain(expected=f"a launch under {runs / 'launches'}", got="none",
                                    do="Run something first, or name run folders."))  # fmt: skip
@@ -136,31 +190,37 @@ def newest_launch(runs: Path) -> Path:
 def read_manifest(path: Path) -> list[tuple[Path, str]]:
     """Folder and label of each run of a launch, in the order in which they were asked for; folders as written, or
     beside the manifest's `launches/`. An entry without a folder tells of an error."""
-    entries: list[tuple[int, Path, str]] = []
+    told: list[tuple[int, Path, str]] = []
     for number, text in enumerate(path.read_text().splitlines(), start=1):
         try:
             entry = json.loads(text)
             if "folder" not in entry:
                 continue
-            job, folder, label = entry.get("job", number), Path(entry["folder"]), entry["label"]
+            job, folder = entry.get("job", number), _folder(path, entry)
+            label = arm_of(entry["label"], entry.get("apart", []))
         except (ValueError, KeyError, TypeError) as error:
             raise LineageError(explain(expected=f"a folder and a label on line {number} of {path}", got=text[:80],
                                        do="Name run folders or the manifest of a launch."))  from error  # fmt: skip
-        entries.append((job, folder if folder.exists() else path.parents[1] / folder.name, label))
-    return [(folder, label) for _, folder, label in sorted(entries, key=lambda entry: entry[0])]
+        told.append((job, folder, label))
+    return [(folder, label) for _, folder, label in sorted(told, key=lambda entry: entry[0])]
 
 
-def _runs_at(path: Path) -> list[Run]:
+def _runs_at(path: Path) -> list[tuple[Path, str]]:
+    """Of a launch those runs that have begun."""
     if path.is_file():
-        return [read_run(folder, label) for folder, label in read_manifest(path)]
+        return [(folder, label) for folder, label in read_manifest(path) if (folder / "config.yaml").is_file()]
     if (path / "config.yaml").is_file():
-        return [read_run(path)]
-    folders = [config.parent for config in sorted(path.glob("*/config.yaml"))]
-    if not folders:
-        raise LineageError(explain(expected="a run folder, a folder of them or the manifest of a launch",
-                                   got=f"'{path}', which {'holds none' if path.exists() else 'does not exist'}",
-                                   do=_near(path)))  # fmt: skip
-    return [read_run(folder) for folder in folders]
+        return [(path, _label(path))]
+    there = [config.parent for config in sorted(path.glob("*/config.yaml"))]
+    if not there:
+        got = f"'{path}', which {'holds none' if path.exists() else 'does not exist'}"
+        expected = "a run folder, a folder of them, the manifest of a launch or a sweep's name"
+        raise LineageError(explain(expected=expected, got=got, do=_near(path)))
+    return [(folder, _label(folder)) for folder in there]
+
+
+def _label(folder: Path) -> str:
+    return config_of(folder).get("label", folder.name)
 
 
 def _near(path: Path) -> str:

@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from sandbox.report.arms import Arm
 
 INK, FAINT = "#22272e", "#6b7480"
-REFERENCE = "#6b7480"
+GREY = "#c3c9d1"  # of arms that are not told apart
 # Okabe & Ito's palette, its yellow darkened: the original vanishes on white
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#22272e", "#b0a000")
 
@@ -50,12 +50,14 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def colours(arms: int, *, ordered: bool) -> list[str]:
-    """One colour an arm: grey for the first, which is the reference; a ramp where arms have an order, or are many."""
-    if ordered or arms > len(PALETTE) + 1:
+def colours(arms: int, lit: Sequence[int] = (), *, ordered: bool = False) -> list[str]:
+    """One colour an arm: those that are `lit`, in this order, as the page has them; grey for the others. A ramp where
+    the arms have an order."""
+    if ordered:
         ramp = mpl.colormaps["viridis"]
         return [to_hex(ramp(0.9 * k / max(1, arms - 1))) for k in range(arms)]
-    return [REFERENCE, *PALETTE][:arms] if arms > 1 else [PALETTE[0]]
+    inks = dict(zip(lit, PALETTE, strict=False))
+    return [inks.get(place, GREY) for place in range(arms)]
 
 
 def count(arms: Sequence[Arm]) -> str:
@@ -81,8 +83,9 @@ def fit(names: Sequence[str], width: float) -> int:
 def legend(figure: Figure, names: Sequence[str], inks: Sequence[str], left: float, top: float, columns: int) -> None:
     """The arms, each in its own colour; `top` in inches from the upper edge."""
     handles = [Line2D([], [], color=ink, linewidth=4, solid_capstyle="round") for ink in inks]
+    words = [FAINT if ink == GREY else ink for ink in inks]
     figure.legend(handles, names, loc="upper left", bbox_to_anchor=(left, 1 - top / figure.get_figheight()),
-                  ncols=columns, frameon=False, fontsize=10, labelcolor=list(inks), handlelength=1.2,
+                  ncols=columns, frameon=False, fontsize=10, labelcolor=words, handlelength=1.2,
                   columnspacing=1.8, borderaxespad=0, borderpad=0)  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from rich.text import Text
 from sandbox.core.reading import Reading
 from sandbox.measure.interval import Interval, interval
 from sandbox.report.arms import Arm
-from sandbox.report.claims import Difference, sentence
+from sandbox.report.claims import Difference, listed, sentence
 from sandbox.report.read import Run
 from sandbox.report.readings import head, letter, shown, told
 from sandbox.report.study import Study
@@ -142,12 +142,13 @@ def notes(arms: Sequence[Arm], runs: Sequence[Run], study: Study = NOTHING) -> l
     for arm in arms:
         ends.setdefault(max(run.step for run in arm.runs), []).append(arm.name)
     if len(ends) > 1:
-        last = "; ".join(f"{step} for {', '.join(names)}" for step, names in ends.items())
+        last = "; ".join(f"{step} for {listed(names)}" for step, names in ends.items())
         found.append(f"the last step differs: {last}")
     if single := [arm.name for arm in arms if len(arm.seeds) == 1]:
-        found.append(f"one seed has no interval: {', '.join(single)}")
+        found.append(f"one seed has no interval: {listed(single)}")
+    readings = told(arms, study)
     for arm in arms:
-        for reading in told(arms, study):
+        for reading in readings:
             values = arm.final(reading.name)
             bad = 0 if values is None else int(np.sum(~np.isfinite(values)))
             if bad:

@@ -45,6 +45,8 @@ def write_run(
     readings: Mapping[str, Cell] | None = None,
     every: int = 2,
     verdict: Callable[[int, int], str] = lambda step, seed: "accepted",
+    edit: Mapping[str, Cell] | None = None,
+    why: str = "",
     state: str = "finished",
     described: Sequence[Reading] = DESCRIBED,
 ) -> Path:
@@ -69,9 +71,10 @@ def write_run(
             file.write(json.dumps({
                 "step": step, "level": 1, "t": 10 * step, "seeds": list(seeds),
                 "verdict": [verdict(step, seed) if step else "no edit" for seed in seeds],
-                "why": [""] * len(seeds), "anchor": [""] * len(seeds),
+                "why": [why] * len(seeds), "anchor": [""] * len(seeds),
                 "own": [written(own(step, seed)) if step else None for seed in seeds],
-                "edit": {}, "note": "", "digest": ["0"] * len(seeds),
+                "edit": {path: [cell(step, seed) for seed in seeds] for path, cell in (edit or {}).items() if step},
+                "note": "", "digest": ["0"] * len(seeds),
                 "readings": {name: [written(cell(step, seed)) for seed in seeds]
                              for name, cell in (readings or {}).items() if read},
             }) + "\n")  # fmt: skip

@@ -10,10 +10,11 @@ from matplotlib.figure import Figure
 from sandbox.core.reading import Reading
 from sandbox.report import figures
 from sandbox.report.arms import Arm, group
+from sandbox.report.course import track
 from sandbox.report.dial import curve, dialled, draw_dial
 from sandbox.report.read import find_runs
 from sandbox.report.study import Study
-from sandbox.report.style import colours
+from sandbox.report.style import GREY, colours
 
 READINGS = {
     "performance/human": lambda step, seed: 0.5 + step / 100 + seed / 1000,
@@ -71,19 +72,19 @@ def test_the_own_objective_is_on_a_log_axis_where_positive(tmp_path: Path, write
 def test_edits_add_up(tmp_path: Path, write) -> None:
     folder = write(tmp_path / "own", "own", verdict=lambda step, seed: "accepted" if step > 1 else "rejected")
     arms = group(find_runs([folder]))
-    assert figures._track(arms[0], Reading("edits/accepted", ""))[1][:, 0].tolist() == [0, 1, 2, 3]
-    assert figures._track(arms[0], Reading("edits/refused", ""))[1][:, 0].tolist() == [1, 1, 1, 1]
+    assert track(arms[0], Reading("edits/accepted", ""))[1][:, 0].tolist() == [0, 1, 2, 3]
+    assert track(arms[0], Reading("edits/refused", ""))[1][:, 0].tolist() == [1, 1, 1, 1]
 
 
 def test_a_long_run_is_thinned_but_keeps_its_ends(tmp_path: Path, write) -> None:
     arms = group(find_runs([write(tmp_path / "own", "own", seeds=[0], steps=1000)]))
-    steps, values = figures._track(arms[0], OWN)
+    steps, values = track(arms[0], OWN)
     assert (len(steps), len(values), steps[0], steps[-1]) == (400, 400, 1, 1000)
 
 
 def test_the_start_is_left_out_of_the_objectives(tmp_path: Path, write) -> None:
     arms = group(find_runs([write(tmp_path / "own", "own", readings=READINGS)]))
-    assert figures._track(arms[0], HUMAN)[0].tolist() == [2, 4]
+    assert track(arms[0], HUMAN)[0].tolist() == [2, 4]
 
 
 def test_the_dial_is_one_number_that_sets_all_arms_apart(tmp_path: Path, write) -> None:
@@ -141,8 +142,26 @@ def test_files_are_written_and_no_colour_serves_twice(tmp_path: Path, write) -> 
     paths = figures.draw(arms, tmp_path, everything=True)
     assert [path.name for path in paths] == ["steps.png", "dial.png", "others.png"]
     assert all(path.stat().st_size > 10_000 for path in paths)
-    for count in (1, 2, 9, 20):
-        assert len(set(colours(count, ordered=False))) == count
+
+
+def test_six_arms_have_a_colour_of_their_own_and_the_others_are_grey() -> None:
+    for count in (1, 2, 6):
+        assert len(set(colours(count, range(6)))) == count
+    inks = colours(20, [7, 3, 0, 1, 2, 19])
+    assert [place for place, ink in enumerate(inks) if ink != GREY] == [0, 1, 2, 3, 7, 19]
+    assert len({ink for ink in inks if ink != GREY}) == 6
+    assert inks[7] == colours(8, [7])[7]
+    assert len(set(colours(20, (), ordered=True))) == 20
+
+
+def test_of_many_arms_a_legend_names_six(tmp_path: Path, write) -> None:
+    for number in range(9):
+        write(tmp_path / f"{number}", f"arm {number}", readings=READINGS)
+    arms = group(find_runs([tmp_path]))
+    drawn = figures.page(arms, None, figures.panels(arms)[0], [8, 0, 1, 2, 3, 4])
+    assert drawn
+    assert [text.get_text() for text in drawn.legends[0].get_texts()] == [
+        "arm 0", "arm 1", "arm 2", "arm 3", "arm 4", "arm 8", "3 others"]  # fmt: skip
 
 
 def test_a_run_without_a_finite_number_is_drawn_all_the_same(tmp_path: Path, write) -> None:
