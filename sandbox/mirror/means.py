@@ -72,8 +72,8 @@ def named(runs: Sequence[Run], settings: Settings, seeds: Sequence[int]) -> File
     first = filed(runs[0], settings)
     name = f"{first.group}: mean of {len(seeds)} seeds"
     told = ",".join(map(str, seeds))
-    return replace(first, name=name, id=legal(f"{first.group} mean {told}", ODDER), job_type="mean", notes=f"seeds {told}",
-                   tags=(*first.tags, "mean"))  # fmt: skip
+    own = legal(f"{first.group} mean {told}", ODDER)
+    return replace(first, id=own, name=name, job_type="mean", notes=f"seeds {told}", tags=(*first.tags, "mean"))
 
 
 def joint(runs: Sequence[Run]) -> Iterator[Line]:
