@@ -16,7 +16,7 @@ from sandbox.mirror.rows import row
 from sandbox.mirror.settings import ODDER, Filed, Settings, filed, given, legal
 from sandbox.mirror.source import Feed, Run
 
-MEANS = "means"  # the folder beside the runs in which these lie
+MEANS = Path("reports", "means")  # the folder beside the runs in which these lie
 OWN = ("label", "seed", "seeds", "sweep", "steps", "runs", "tracker", "trust", "force", "launch", "objective", "check")
 TOLD = ("own", "verdict", "why", "anchor")
 
