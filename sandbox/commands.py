@@ -29,8 +29,9 @@ USAGE = {
     "[n_jobs=N] [sampler=tpe|random] [against=random|null] [sampler_seed=0] [objective=READING] "
     "[direction=minimize|maximize] [prune=READING] [held_out=8] [sweep=NAME]: look for the best values of these keys",
     "replay": "sandbox replay RUN… [--trust PACKAGE]…: execute a run again, and compare every line",
-    "mirror": "sandbox mirror RUN… [--online | --offline] [project=NAME] [by_seed=true] …: make or mend the W&B run of "
-    "each from its folder; every field of tracker=wandb can be set",
+    "mirror": "sandbox mirror RUN… [--online | --offline] [--means] [project=NAME] [by_seed=true] …: make or mend the "
+    "W&B run of each from its folder, or with --means one for all that differ by their seeds alone; every field of "
+    "tracker=wandb can be set",
     "dashboard": "sandbox dashboard show|push [RUN…] [project=NAME] [entity=NAME]: a W&B workspace and report of runs",
 }
 
@@ -175,14 +176,16 @@ def eval_(arguments: Sequence[str]) -> int:
 @_command("mirror")
 def mirror(arguments: Sequence[str]) -> int:
     """See `USAGE`."""
+    from sandbox.mirror.command import means
     from sandbox.mirror.command import mirror as mirrored
 
     words, flags = _apart(arguments, ())
-    if len(flags) > 1 or set(flags) - {"--online", "--offline"}:
+    modes = [flag.removeprefix("--") for flag in flags if flag != "--means"]
+    if len(modes) > 1 or set(modes) - {"online", "offline"}:
         return _tell(USAGE["mirror"])
     settings = [word for word in words if _is_setting(word)]
-    mode = next((flag.removeprefix("--") for flag in flags), None)
-    return mirrored([word for word in words if word not in settings], settings, mode)
+    made = means if "--means" in flags else mirrored
+    return made([word for word in words if word not in settings], settings, next(iter(modes), None))
 
 
 @_command("dashboard")

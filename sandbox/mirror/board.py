@@ -12,6 +12,7 @@ from typing import Any
 
 from sandbox.core.error import LineageError, explain
 from sandbox.lines.file import LINEAGE
+from sandbox.lines.format import config_of
 from sandbox.mirror.charts import Curves, Standings
 from sandbox.mirror.edits import COLUMNS, Edits
 from sandbox.mirror.names import AXIS, ENDS, INNER_AXIS, OWN, axis_of, key_of
@@ -77,7 +78,7 @@ class Board:
     def _told(self, figures: Sequence[Path]) -> dict[str, Any]:
         import wandb
 
-        told: dict[str, Any] = {"edits": wandb.Table(columns=list(COLUMNS), data=list(self.edits.rows))}
+        told: dict[str, Any] = {"edits": wandb.Table(columns=list(COLUMNS), data=self.edits.rows)}
         for key, steps, curves in self.curves.told():
             title = f"{key}: mean and 95 % interval over seeds"
             told[f"seeds/{key}"] = wandb.plot.line_series(steps, curves, ["mean", "low", "high"], title, AXIS)
@@ -153,13 +154,11 @@ def checked(board: Board, rows: int) -> None:
 
 def source_of(run: Run) -> str:
     """The folder's name of the run by whose edits a yoked one lives; empty where it lives by its own."""
-    import yaml
-
     learner = run.config.get("meta_learner") or {}
     if "source" not in learner or "of" not in learner:
         return ""
     for path in run.folder.parent.glob("*/config.yaml"):
-        other = yaml.safe_load(path.read_text())
+        other = config_of(path.parent)
         alike = all(other.get(key) == run.config.get(key) for key in ("seed", "seeds", "task", "rule", "model", "gate"))
         if other.get("label") == learner["source"] and other.get("meta_learner") == learner["of"] and alike:
             return path.parent.name

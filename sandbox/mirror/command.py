@@ -13,7 +13,8 @@ import yaml
 from sandbox.core.error import ConfigError, SandboxError, explain
 from sandbox.lines.mirror import WHOLE, is_followed
 from sandbox.lines.place import living
-from sandbox.mirror.follow import End, mirrored
+from sandbox.mirror.follow import End, mirrored, sentence
+from sandbox.mirror.means import averaged, groups
 from sandbox.mirror.settings import given
 from sandbox.mirror.source import folders, read_run
 
@@ -39,6 +40,23 @@ def mirror(paths: Sequence[str], words: Sequence[str], mode: str | None) -> int:
             print(f"{folder}: {told['rows']} rows, {told['at']}")
         else:
             print(f"{folder}: {told['why']}", file=sys.stderr)
+            broken += 1
+    return 2 if broken else 0
+
+
+def means(paths: Sequence[str], words: Sequence[str], mode: str | None) -> int:
+    """One more W&B run for each group of finished runs that differ by their seeds alone."""
+    settings = settings_of(words) | ({"mode": mode} if mode else {})
+    found = groups([read_run(folder) for folder in folders(paths or ["runs"])])
+    if not found:
+        raise ConfigError(explain(expected="two finished runs or more that differ by their seeds alone", got="none",
+                                  do="Sweep over seeds: sandbox -m seed=0,10 seeds=10."))  # fmt: skip
+    broken = 0
+    for group in found:
+        try:
+            print(averaged(group, settings), flush=True)
+        except Exception as error:
+            print(f"{', '.join(run.folder.name for run in group)}: {sentence(error)}", file=sys.stderr)
             broken += 1
     return 2 if broken else 0
 

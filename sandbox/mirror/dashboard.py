@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from sandbox.core.error import ConfigError, explain
 from sandbox.lines.readings import described
-from sandbox.mirror.names import AXIS, ENDS, INNER_AXIS, OWN, TITLES, axis_of, key_of
+from sandbox.mirror.names import AXIS, ENDS, INNER_AXIS, OWN, TITLES, VERDICTS, axis_of, key_of, verdict_key
 from sandbox.mirror.rows import row
 from sandbox.mirror.settings import filed, given
 from sandbox.mirror.source import Feed, Run
@@ -52,6 +52,7 @@ def layout(runs: Sequence[Run], *, project: str | None = None, entity: str | Non
     where = filed(runs[0], given(runs[0], {}))
     keys = dict.fromkeys(key for run in runs for key in written(run))
     titles = {key_of(name): title for run in runs for name, title in _titles(run)} | {OWN.name: OWN.title}
+    titles |= {verdict_key(verdict): f"Share of seeds: {verdict}" for verdict in VERDICTS}
     axes = {key: axis for run in runs for key in keys if (axis := axis_of(key, run.config)) != AXIS}
     panels: dict[str, list[Panel]] = {name: [] for name in TITLES}
     for key in keys:

@@ -22,23 +22,41 @@ LONG = 2000  # characters of a text at most
 Values = list[Any]  # one a seed; None where nothing is known
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a line asks for at one path, where `before` was in force; put into words for those that are shown."""
+
+    line: Line
+    path: str
+    before: Values
+
+    def row(self) -> list[Any]:
+        """By `COLUMNS`."""
+        line, change = self.line, self.line["edit"][self.path]
+        asked = change.get("value", [None] * len(self.before))
+        told = difference(self.before, asked) if "value" in change else f"a change of norm {text(mean(change['size']))}"
+        return [line["step"], line["level"], self.path, text(mean(self.before)), text(mean(asked)), told,
+                counted(line["verdict"]), next(filter(None, line["why"]), ""), line["note"]]  # fmt: skip
+
+
 @dataclass
 class Edits:
     """`force` is what stands at each path for each seed, as far as edits have told; `past` what stood there before."""
 
-    rows: deque[list[Any]] = field(default_factory=lambda: deque[list[Any]](maxlen=ROWS))
+    newest: deque[Asked] = field(default_factory=lambda: deque[Asked](maxlen=ROWS))
     force: dict[tuple[int, str], Values] = field(default_factory=dict[tuple[int, str], Values])
     past: dict[tuple[int, str], Values] = field(default_factory=dict[tuple[int, str], Values])
 
+    @property
+    def rows(self) -> list[list[Any]]:
+        """The table."""
+        return [asked.row() for asked in self.newest]
+
     def take(self, line: Line) -> None:
         """A row for each path that a line asks to change."""
-        for path, change in line["edit"].items():
-            at = (line["level"], path)
-            before = self.force.setdefault(at, [None] * len(line["seeds"]))
-            asked = change.get("value", [None] * len(before))
-            told = difference(before, asked) if "value" in change else f"changed by {mean(change['size']):.4g} (norm)"
-            self.rows.append([line["step"], line["level"], path, text(mean(before)), text(mean(asked)), told,
-                              counted(line["verdict"]), next(filter(None, line["why"]), ""), line["note"]])  # fmt: skip
+        for path in line["edit"]:
+            before = self.force.setdefault((line["level"], path), [None] * len(line["seeds"]))
+            self.newest.append(Asked(line, path, list(before)))
         self._commit(line)
 
     def _commit(self, line: Line) -> None:
@@ -97,11 +115,12 @@ def text(value: Any) -> str:
 
 def _is_long(value: Any) -> bool:
     """Whether it is more numbers than anybody reads."""
-    return isinstance(value, list) and np.size(np.array(value, dtype=object)) > FEW and not _words(value)
-
-
-def _words(value: Any) -> bool:
-    return any(map(_words, value)) if isinstance(value, list) else isinstance(value, (str, Mapping))
+    if not isinstance(value, list):
+        return False
+    try:
+        return np.array(value, float).size > FEW
+    except (ValueError, TypeError):  # words, or lists of other lengths
+        return False
 
 
 def _rounded(value: Any) -> Any:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.core.error import SandboxError
+from sandbox.lines.launch import launches, sweep_of
 from sandbox.lines.line import Line
 from sandbox.lines.mirror import FAILED, FOLLOWING, WHOLE, alone, follower, write_mirror
 from sandbox.mirror.board import BEGIN, PATIENCE, Board, checked, opened
@@ -138,9 +139,11 @@ class Follower:
 
 
 def figures_of(run: Run) -> list[Path]:
-    """The figures of the report on the run's sweep, if there is one."""
-    sweep = run.config.get("sweep")
-    return sorted((run.folder.parent / "reports" / str(sweep)).glob("*.png")) if sweep else []
+    """The figures of the newest report on a launch of the run's sweep, if there is one."""
+    runs, sweep = run.folder.parent, run.config.get("sweep")
+    names = [path.stem for path in launches(runs) if sweep and sweep_of(path) == sweep]
+    found = [sorted((runs / "reports" / name).glob("*.png")) for name in names]
+    return next((figures for figures in reversed(found) if figures), [])
 
 
 @contextmanager

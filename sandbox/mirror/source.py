@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sandbox.core.error import LineageError, explain
 from sandbox.core.reading import Reading
 from sandbox.lines.file import LINEAGE
+from sandbox.lines.format import config_of
 from sandbox.lines.launch import LAUNCHES, MANIFEST, entries
 from sandbox.lines.line import Line, Reader
 from sandbox.lines.place import status
@@ -41,14 +40,14 @@ class Run:
 
 
 def read_run(folder: Path) -> Run:
-    """Raises `LineageError` for a folder that holds no run."""
+    """Raises `LineageError` for a folder that holds no run, or one of a newer version."""
     if not (folder / "config.yaml").is_file():
         raise LineageError(explain(expected="a run folder, with config.yaml", got=str(folder),
                                    do="Name a folder under runs/."))  # fmt: skip
     about = folder / "about.json"
     told = json.loads(about.read_text()) if about.is_file() else []
     last = told[-1] if told else {}
-    return Run(folder, yaml.safe_load((folder / "config.yaml").read_text()), tuple(last.get("overrides", ())),
+    return Run(folder, config_of(folder), tuple(last.get("overrides", ())),
                tuple(last.get("apart", ())), read_readings(folder))  # fmt: skip
 
 

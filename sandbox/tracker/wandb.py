@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ from sandbox.core.record import Record
 from sandbox.lines.mirror import FAILED, WHOLE, is_followed, mode_of, read_mirror
 
 INTERRUPTED = 3.0  # seconds that an interrupted run waits: who ends it may not wait much longer
+ONE_CORE = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}  # at most, for the mirror
 LEFT: dict[Path, subprocess.Popen[bytes]] = {}  # those that go on after their run, by its folder
 
 
@@ -51,7 +53,8 @@ class Wandb:
         command = [sys.executable, "-P", "-m", "sandbox.mirror", str(folder.resolve()), json.dumps(settings)]
         try:
             process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                                       stderr=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
+                                       stderr=subprocess.DEVNULL, env=os.environ | ONE_CORE,
+                                       start_new_session=True)  # fmt: skip
         except OSError:  # no process can be begun; `told` will say that there is no mirror
             process = None
         return WandbTracker(process, folder, self.deadline)

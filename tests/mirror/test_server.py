@@ -60,7 +60,7 @@ def steps(kept: Kept) -> list[int]:
     return [row["reflective_step"] for row in kept.rows]
 
 
-def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
+def until(true: Callable[[], bool], seconds: float = 120.0) -> None:
     over = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < over, "it did not happen"
