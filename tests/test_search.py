@@ -17,7 +17,7 @@ import yaml
 
 from sandbox.core.error import ConfigError
 from sandbox.core.reading import Reading
-from sandbox.lines.launch import entries, read_plan
+from sandbox.lines.launch import Plan, entries, read_plan
 from sandbox.outcome import Held, Outcome, told
 from sandbox.search import Search, _objective
 from sandbox.space import Choice, Numbers, Space, space_of
@@ -147,13 +147,14 @@ def test_the_table_sets_the_held_out_value_beside_the_chosen_one():
     outcomes = [Outcome("tpe", 4, 1, 0, (0.5, ["++a=0.1"])), Outcome("random", 4, 0, 0, (0.75, ["++a=0.2"]))]
     held = [Held("tpe", (1.0, 2.0, 3.0)), Held("random", (2.0, 3.0, 4.0))]
     space = Space(("task=quadratic", "objective=own"), {"++a": Numbers(0, 1)}, ("++a=interval(0,1)",))
-    text = told("mine", space, Reading("own", "A", "lower"), "minimize", outcomes, held).splitlines()
+    plan = Plan("mine", ("-m", "--config-dir", "conf"), ".", (), (), 0.0)
+    text = told(plan, space, Reading("own", "A", "lower"), "minimize", outcomes, held).splitlines()
     assert text[0] == "mine: a=interval(0,1)"
     assert " ".join(text[2].split()) == "sampler trials failed pruned best trial on 3 held-out seeds where"
     assert text[3].split()[:5] == ["tpe", "4", "1", "0", ".500"]
     assert "2.000" in text[3]
     assert "tpe - random there, paired by seed: -1.000 [-1.000, -1.000], below 0" in text
-    assert text[-1] == "sandbox task=quadratic a=0.1"
+    assert text[-1] == "sandbox --config-dir conf task=quadratic a=0.1"
 
 
 def test_of_a_reading_without_a_better_side_the_direction_must_be_said():
