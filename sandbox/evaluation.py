@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor
 
 from sandbox.about import differences, provenance
@@ -25,6 +24,7 @@ from sandbox.core.state import digest
 from sandbox.experiment import build_loop, data_of
 from sandbox.folder import code_of
 from sandbox.identity import Config, built_of, seeds_of
+from sandbox.lines.format import config_of
 from sandbox.lines.place import status
 from sandbox.lines.whole import write_whole
 from sandbox.loop.probe import LoopProbe
@@ -108,7 +108,7 @@ def evaluate(folder: Path, question: Question, *, trust: Sequence[str] = ()) -> 
     if not (folder / "config.yaml").is_file():
         raise LineageError(explain(expected="a run folder with config.yaml", got=f"'{folder}'",
                                    do="Name a folder under runs/."))  # fmt: skip
-    config = yaml.safe_load((folder / "config.yaml").read_text()) | {"trust": list(trust), "force": False}
+    config = config_of(folder) | {"trust": list(trust), "force": False}
     with untouched():
         torch.set_num_threads(config["threads"])
         loop = replace(build_loop(config | {"check": "off"}), journal=DiskJournal(folder, sealed=True), meters=())

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from sandbox.archive import lineage
 from sandbox.archive.journal import DiskJournal
 from sandbox.core.error import LineageError, explain
 from sandbox.experiment import build_loop
 from sandbox.identity import seeds_of
+from sandbox.lines.format import config_of
 from sandbox.lines.place import status
 
 
@@ -28,7 +28,7 @@ def replay(folder: Path, *, trust: Sequence[str] = ()) -> int:
     if not (folder / "config.yaml").exists():
         raise LineageError(explain(expected="a run folder with config.yaml", got=str(folder),
                                    do="Name a folder under runs/."))  # fmt: skip
-    config = yaml.safe_load((folder / "config.yaml").read_text()) | {"trust": list(trust), "force": False}
+    config = config_of(folder) | {"trust": list(trust), "force": False}
     torch.set_num_threads(config["threads"])
     lines = lineage.read(folder)
     loop = replace(build_loop(config), journal=DiskJournal(folder, sealed=True), check=False)

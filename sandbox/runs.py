@@ -21,11 +21,11 @@ from sandbox.core.state import State
 from sandbox.evaluation import Question, evaluate
 from sandbox.experiment import build_loop, perform
 from sandbox.identity import seeds_of
-from sandbox.lines.format import known
+from sandbox.lines.format import config_of, known
 from sandbox.lines.line import Line
 from sandbox.objects import configured
 from sandbox.report.progress import watch
-from sandbox.report.read import Failure, config_of, failures, folders, unfolded
+from sandbox.report.read import Failure, failures, folders, unfolded
 from sandbox.tables import Columns
 
 FAILURE = [field.name for field in fields(Failure)]

@@ -16,6 +16,7 @@ import yaml
 
 from sandbox.core.error import ConfigError, LineageError, explain
 from sandbox.launch import launch
+from sandbox.lines.format import config_of
 from sandbox.lines.launch import append
 from sandbox.lines.place import free, status
 from sandbox.report.sweeps import OPEN, Sweep, now, sweep, sweeps
@@ -81,7 +82,7 @@ def _asked(folder: Path) -> tuple[dict[str, Any], list[str], list[str]]:
                                    do="Name a folder under runs/."))  # fmt: skip
     said = yaml.safe_load((folder / ABOUT).read_text()) if (folder / ABOUT).is_file() else []
     last = said[-1] if said else {}
-    return yaml.safe_load((folder / CONFIG).read_text()), last.get("overrides", []), last.get("apart", [])
+    return config_of(folder), last.get("overrides", []), last.get("apart", [])
 
 
 @contextmanager

@@ -10,10 +10,10 @@ from typing import Any
 
 from sandbox.core.error import ConfigError, explain
 from sandbox.lines import file
+from sandbox.lines.format import config_of
 from sandbox.lines.line import Line, Reader
 from sandbox.lines.place import status
 from sandbox.report.arms import flat
-from sandbox.report.read import config_of
 
 EDITS = ("level", "step", "seed", "path", "value", "verdict", "why")
 VERDICTS = ("level", "step", "seed", "verdict", "why", "anchor", "note")

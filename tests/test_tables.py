@@ -11,7 +11,11 @@ import pytest
 
 import sandbox
 from sandbox.core.error import ConfigError, LineageError
+from sandbox.evaluation import Question, evaluate
 from sandbox.lines.format import FORMAT, format_of
+from sandbox.replay import replay
+from sandbox.report.read import read_run
+from sandbox.sweep import rerun
 from sandbox.tables import Columns, alike, together
 
 FROZEN = Path(__file__).parent / "frozen" / "format-0"
@@ -53,10 +57,9 @@ def test_a_newer_format_than_known_is_refused(folder: Path) -> None:
             LineageError, match=rf"format {FORMAT} or older; got format {FORMAT + 1} in .*newer version"
         ):
             sandbox.load(path)
-    from sandbox.report.read import read_run
-
-    with pytest.raises(LineageError, match="newer version"):
-        read_run(folder / "old-1")
+    for reads in (read_run, replay, lambda path: evaluate(path, Question()), lambda path: rerun([path])):
+        with pytest.raises(LineageError, match="newer version"):
+            reads(folder / "old-1")
 
 
 # ---- many runs ------------------------------------------------------------------------------------------------------
@@ -97,9 +100,10 @@ def test_a_launch_and_a_sweep_are_loaded_with_their_failures(folder: Path, monke
     launches.mkdir()
     for number, name in enumerate(("old-1", "new-2")):
         manifest = launches / f"{number}.jsonl"
-        plan = {"sweep": "mine", "command": [], "folder": ".", "varies": [], "jobs": [[]], "began": 0.0}
+        jobs = [[f"label={name}"], ["seed=9"]]
+        plan = {"sweep": "mine", "command": [], "folder": ".", "varies": [], "jobs": jobs, "began": 0.0}
         manifest.with_suffix(".plan.json").write_text(json.dumps(plan))
-        failed = {"job": 1, "label": "bad", "apart": ["seed=9"], "error": "out of luck"}
+        failed = {"job": 1, "label": "bad", "error": "out of luck"}
         told = [{"job": 0, "label": f"as {name}", "apart": [], "folder": str(folder / name)}, failed]
         manifest.write_text("".join(f"{json.dumps(one)}\n" for one in told))
     one = sandbox.load(launches / "0.jsonl")

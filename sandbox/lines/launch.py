@@ -20,6 +20,7 @@ from sandbox.core.error import LineageError, explain
 from sandbox.lines.whole import write_whole
 
 LAUNCHES, PLAN, MANIFEST = "launches", ".plan.json", ".jsonl"
+SEEDS, LABELLED = ("seed", "seeds"), ("label", "experiment", "preset")
 Entry = dict[str, Any]
 
 
@@ -112,6 +113,13 @@ def sweep_of(manifest: Path) -> str:
     """The name of the sweep that a launch belongs to; one without a plan is a sweep by its own name."""
     plan = read_plan(manifest)
     return plan.sweep if plan else manifest.stem
+
+
+def arm_of(label: str, apart: Sequence[str]) -> str:
+    """What a job of a sweep is called beside the others, whatever its seeds: by what sets it apart, or by its label
+    where that was chosen, or follows from the preset that was."""
+    words = [word.lstrip("+") for word in apart if key_of(word) not in SEEDS]
+    return label if not words or any(key_of(word) in LABELLED for word in words) else " ".join(words)
 
 
 def key_of(word: str) -> str:

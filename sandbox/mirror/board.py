@@ -14,7 +14,7 @@ from sandbox.core.error import LineageError, explain
 from sandbox.lines.file import LINEAGE
 from sandbox.mirror.charts import Curves, Standings
 from sandbox.mirror.edits import COLUMNS, Edits
-from sandbox.mirror.names import AXIS, INNER_AXIS, OWN, axis_of, key_of
+from sandbox.mirror.names import AXIS, ENDS, INNER_AXIS, OWN, axis_of, key_of
 from sandbox.mirror.rows import Row
 from sandbox.mirror.settings import Filed
 from sandbox.mirror.source import Run
@@ -137,7 +137,10 @@ def _define(begun: Any, run: Run) -> None:
         begun.define_metric("inner/*", step_metric=axis)
     for reading in (OWN, *run.readings):
         key = key_of(reading.name)
-        begun.define_metric(key, step_metric=axis_of(key, run.config), summary="last")
+        axis = axis_of(key, run.config)
+        begun.define_metric(key, step_metric=axis, summary="last")
+        for end in () if key.endswith("*") else ENDS:  # beside their mean, and no panels of their own
+            begun.define_metric(key + end, step_metric=axis, hidden=True)
 
 
 def checked(board: Board, rows: int) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any
 
-from sandbox.mirror.names import AXIS
+from sandbox.mirror.names import AXIS, ENDS
 
 POINTS = 300  # of a curve at most: a chart of W&B holds ten thousand in all
 
@@ -66,7 +66,7 @@ class Standings:
         if key in self.better:
             return self.better[key]
         families = (side for name, side in self.better.items() if name.endswith("/*") and key.startswith(name[:-1]))
-        return None if key.endswith(("_low", "_high")) else next(families, None)
+        return None if key.endswith(ENDS) else next(families, None)
 
     def told(self) -> Iterator[tuple[str, dict[str, float]]]:
         """Each key with its last value and its best."""

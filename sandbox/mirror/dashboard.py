@@ -10,12 +10,11 @@ from typing import Any, Literal
 
 from sandbox.core.error import ConfigError, explain
 from sandbox.lines.readings import described
-from sandbox.mirror.names import AXIS, INNER_AXIS, OWN, TITLES, axis_of, key_of
+from sandbox.mirror.names import AXIS, ENDS, INNER_AXIS, OWN, TITLES, axis_of, key_of
 from sandbox.mirror.rows import row
 from sandbox.mirror.settings import filed, given
 from sandbox.mirror.source import Feed, Run
 
-ENDS = ("_low", "_high")  # of an interval: they stand in the panel of their mean
 COLUMNS, WIDE, HIGH = 3, 8, 6  # of panels beside each other; the width and height of one, in W&B's units
 
 

@@ -35,6 +35,7 @@ TITLES = {
     "seeds": "Means over seeds with their 95 % intervals",
 }
 
+ENDS = ("_low", "_high")  # of the 95 % interval of a mean over seeds
 VERDICTS = ("accepted", "rejected", "refused", "rolled back", "no edit")
 
 

@@ -17,10 +17,9 @@ from sandbox.lines.launch import sweep_of
 from sandbox.report import table
 from sandbox.report.arms import Arm, group
 from sandbox.report.claims import Difference, differences, in_order
-from sandbox.report.ended import over
 from sandbox.report.page import write_page
 from sandbox.report.page_data import document, name_of
-from sandbox.report.read import RUNS, Failure, Run, failures, find_runs, newest_launch, unfolded
+from sandbox.report.read import RUNS, Failure, Run, failures, find_runs, newest_launch, over, unfolded
 from sandbox.report.study import Study, kept, load
 
 WIDE = 240  # columns of table.txt, so that no cell is folded

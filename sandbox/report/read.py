@@ -9,20 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from sandbox.core.error import LineageError, did_you_mean, explain
 from sandbox.core.reading import Reading
 from sandbox.lines.file import LINEAGE, read, texts
-from sandbox.lines.launch import entries, launches, sweep_of
+from sandbox.lines.format import config_of
+from sandbox.lines.launch import arm_of, launches, lives, sweep_of
 from sandbox.lines.line import Line, Reader
 from sandbox.lines.readings import described, read_readings
+from sandbox.report.sweeps import now, read_sweep
 
 Array = NDArray[np.float64]
 
 RUNS = Path("runs")
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same, ten times as fast, where libyaml is
+NO_RUN = {"waiting": "waiting for its turn", "missing": "not begun, or removed"}
 PROCESS = "performance/process"
 OUTCOMES = {"edits/accepted": ("accepted",), "edits/refused": ("rejected", "refused", "rolled back")}
 
@@ -57,25 +58,19 @@ def read_run(folder: Path, label: str | None = None) -> Run:
     if not (folder / "config.yaml").is_file():
         raise LineageError(explain(expected="a run folder, with config.yaml", got=str(folder), do=_near(folder)))
     config = config_of(folder)
-    status = folder / "status.json"
     written = (folder / LINEAGE).is_file()
     seeds, step, columns = _columns(folder) if written else ([], 0, {})
     return Run(
         folder=folder,
         label=label or config.get("label", folder.name),
         config=config,
-        status=json.loads(status.read_text()) if status.is_file() else {},
+        status=now(folder),
         seeds=seeds,
         step=step,
         columns=columns,
         readings=read_readings(folder),
         torn=written and texts(folder)[1],
     )
-
-
-def config_of(folder: Path) -> dict[str, Any]:
-    """The resolved configuration of a run."""
-    return yaml.load((folder / "config.yaml").read_text(), LOADER)
 
 
 def last(folder: Path, name: str | None) -> float | None:
@@ -121,8 +116,8 @@ def _values(line: Line) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Failure:
-    """A job that failed, as its launch tells of it: its label, the words that set it `apart` from the other jobs, the
-    `error`, and the name of its folder where it had one."""
+    """A job that has left no run: its label, the words that set it `apart` from the other jobs, the `error` or what
+    else keeps it, and the name of its folder where it had one."""
 
     label: str
     apart: tuple[str, ...]
@@ -159,19 +154,22 @@ def _sweep(name: Path, runs: Path) -> list[Path]:
 
 
 def failures(paths: Sequence[Path]) -> list[Failure]:
-    """The jobs of the manifests among `paths` that left no run, each with the reason of its last launch."""
-    found: dict[tuple[str, tuple[str, ...]], Failure] = {}
-    told = [(path, entry) for path in paths if path.is_file() for entry in entries(path)]
-    for manifest, entry in told:
-        if "label" not in entry:
-            continue
-        key = str(entry["label"]), tuple(entry.get("apart", ()))
-        found.pop(key, None)
-        if "error" in entry:
-            found[key] = Failure(*key, str(entry["error"]), entry.get("run", ""))
-        elif "folder" in entry and not (_folder(manifest, entry) / "config.yaml").is_file():
-            found[key] = Failure(*key, "its folder holds no run: not begun yet, or removed", Path(entry["folder"]).name)
-    return list(found.values())
+    """The jobs of the launches among `paths` that have left no run."""
+    named: dict[str, list[Path]] = {}
+    for path in paths:
+        if path.is_file():
+            named.setdefault(sweep_of(path), []).append(path)
+    jobs = [job for name, manifests in named.items() for job in read_sweep(name, manifests).jobs]
+    gone = [job for job in jobs if job.folder is None or not (job.folder / "config.yaml").is_file()]
+    return [Failure(job.label, job.words, job.why or NO_RUN.get(job.state, job.state),
+                    job.folder.name if job.folder else "") for job in gone]  # fmt: skip
+
+
+def over(paths: Sequence[Path]) -> bool:
+    """Whether no launch among `paths` goes on, and no run that they name."""
+    if any(lives(path) for path in paths if path.is_file()):
+        return False
+    return not any(now(folder).get("state") == "running" for folder, _ in folders(paths))
 
 
 def _folder(manifest: Path, entry: Mapping[str, Any]) -> Path:
@@ -198,7 +196,8 @@ def read_manifest(path: Path) -> list[tuple[Path, str]]:
             entry = json.loads(text)
             if "folder" not in entry:
                 continue
-            job, folder, label = entry.get("job", number), _folder(path, entry), entry["label"]
+            job, folder = entry.get("job", number), _folder(path, entry)
+            label = arm_of(entry["label"], entry.get("apart", []))
         except (ValueError, KeyError, TypeError) as error:
             raise LineageError(explain(expected=f"a folder and a label on line {number} of {path}", got=text[:80],
                                        do="Name run folders or the manifest of a launch."))  from error  # fmt: skip

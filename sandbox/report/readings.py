@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ REFUSED = Reading("edits/refused", "share declined", unit="edits a seed so far",
 """What every run has without a meter; a share is of all edits that a seed asked for."""
 
 BUILT_IN = {reading.name: reading for reading in (OWN, ACCEPTED, REFUSED)}
+COMMA = re.compile(r",(?![^(]*\))")
 ARROWS = {"higher": " ↑", "lower": " ↓", "": ""}
 
 
@@ -62,8 +64,8 @@ def shown(readings: Sequence[Reading], *, everything: bool) -> list[Reading]:
 
 
 def letter(reading: Reading) -> str:
-    """A title's first part, up to a comma: `H` of `H, the human's objective`."""
-    return reading.title.partition(",")[0]
+    """A title's first part, up to a comma outside of brackets: `H` of `H, the human's objective`."""
+    return COMMA.split(reading.title, maxsplit=1)[0]
 
 
 def head(reading: Reading, *, short: bool = False) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
+from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,12 @@ import pytest
 
 from sandbox.core.error import LineageError
 from sandbox.core.reading import Reading
+from sandbox.lines.place import claimed
 from sandbox.report.command import follow, gather, main, page_of
-from sandbox.report.ended import over
 from sandbox.report.glance import LINES
 from sandbox.report.page import html
 from sandbox.report.page_data import FEWEST, document, most_points
+from sandbox.report.read import over
 
 READINGS = {
     "performance/process": lambda step, seed: 2 - step / 100 + seed / 1000,
@@ -182,16 +183,18 @@ def test_numbers_that_are_not_finite_and_runs_that_failed_are_told(tmp_path: Pat
             write(tmp_path / "runs" / "odd-3", "gone", seeds=[4])]  # fmt: skip
     (runs[0] / "status.json").write_text(json.dumps({"state": "failed", "step": 4, "steps": 9, "error": "diverged"}))
     manifest = launch(runs)
+    jobs = [["label=own"], ["label=gone"], ["label=odd"], ["seed=3"], ["seed=4"], ["seed=5"]]
+    plan = {"sweep": "mine", "command": [], "folder": ".", "varies": ["seed"], "jobs": jobs, "began": 0.0}
+    manifest.with_suffix(".plan.json").write_text(json.dumps(plan))
     with manifest.open("a") as file:
-        file.write(json.dumps({"job": 7, "label": "own", "apart": ["seed=3"], "error": "no memory"}) + "\n")
-        file.write(
-            json.dumps({"job": 8, "label": "own", "apart": ["seed=4"], "folder": str(tmp_path / "never")}) + "\n"
-        )
+        file.write(json.dumps({"job": 3, "label": "own", "error": "no memory"}) + "\n")
+        file.write(json.dumps({"job": 4, "label": "own", "folder": str(tmp_path / "never")}) + "\n")
     found = held(manifest)
     assert found["arms"][0]["finals"]["performance/human"] == [None, None, None, 3]
     assert {run["folder"]: run["error"] for run in found["runs"]}["own-1"] == "diverged"
-    assert [(one["apart"], one["error"]) for one in found["failures"]] == [
-        (["seed=3"], "no memory"), (["seed=4"], "its folder holds no run: not begun yet, or removed")]  # fmt: skip
+    left = [(one["apart"], one["error"]) for one in found["failures"]]
+    assert left == [(["seed=3"], "no memory"), (["seed=4"], "not begun, or removed"),
+                    (["seed=5"], "not begun, or removed")]  # fmt: skip
     assert any("diverged" in note for note in found["notes"])
     assert "inf" in [arm["settings"].get("rule.trust") for arm in found["arms"]]
 
@@ -219,27 +222,19 @@ def test_a_sweep_is_named_by_its_name(tmp_path: Path, write, launch, monkeypatch
 # ---- live -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_launch_is_over_when_its_jobs_have_ended_or_nobody_lives_them(tmp_path: Path, write, launch) -> None:
+def test_it_is_over_when_no_launch_and_no_run_goes_on(tmp_path: Path, write, launch) -> None:
     folder = write(tmp_path / "runs" / "own-1", "own", state="running")
-    manifest = launch([folder], f"20260101-000000-{os.getpid()}")
-    plan = {"sweep": "mine", "command": [], "folder": ".", "varies": [], "jobs": [[]], "began": 0.0}
-    manifest.with_suffix(".plan.json").write_text(json.dumps(plan))
-    manifest.write_text(json.dumps({"job": 0, "label": "own", "folder": str(folder)}) + "\n")
-    assert not over([manifest])  # its launcher lives and has a job that runs
-    (folder / "status.json").write_text(json.dumps({"state": "finished"}))
+    manifest = launch([folder])
+    assert over([folder])  # killed: it had no time to say so
     assert over([manifest])
-    manifest.write_text("")
-    assert not over([manifest])  # a job is still to come
-    dead = manifest.rename(manifest.with_name("20260101-000000-4194305.jsonl"))
-    dead.write_text(json.dumps({"job": 0, "label": "own", "folder": str(folder)}) + "\n")
-    (folder / "status.json").write_text(json.dumps({"state": "running"}))
-    assert over([dead])  # killed: it had no time to say so
-    assert over([folder])
-    from sandbox.lines.place import claimed
-
     with claimed(folder):
         assert not over([folder])
-        assert not over([dead])
+        assert not over([manifest])
+        (folder / "status.json").write_text(json.dumps({"state": "finished"}))
+        assert over([folder])
+    with manifest.open("rb") as file:
+        flock(file, LOCK_EX)
+        assert not over([manifest])  # whatever its runs say: there may be more
 
 
 def test_a_live_page_loads_itself_again_until_the_end(tmp_path: Path, write, monkeypatch, capsys) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from sandbox.core.reading import Reading
 from sandbox.report.command import gather, page_of
+from scripts.bench_page import sweep
 from scripts.browser import CHROMIUM, Browser, browser
 from tests.report.conftest import write_run
 
@@ -223,6 +224,22 @@ def test_a_live_page_loads_itself_again_where_the_reader_was(chromium: Browser, 
     assert chromium.run("document.getElementById('words').value") == "arm"
     chromium.wait("Math.abs(scrollY - 700) < 5")
     assert "live: made" in chromium.run("document.getElementById('head').innerText")
+
+
+def test_a_thousand_arms_are_a_page_like_any_other(chromium: Browser, tmp_path: Path) -> None:
+    sweep(tmp_path / "runs", 1000, 1)
+    path = tmp_path / "page.html"
+    assert page_of(gather([tmp_path / "runs"]), path) < 6_000_000
+    chromium.said.clear()
+    chromium.open(path)
+    scrolled(chromium)
+    assert chromium.said == []
+    assert len(inked(chromium)) == 6
+    assert "994 grey" in chromium.run("document.getElementById('bar').innerText")
+    assert len(shown(chromium)) == 30  # a page of the table
+    type_in(chromium, "pairedt horizon=20 lr=0.1")
+    assert 0 < len(shown(chromium)) < 30
+    assert "more points than are drawn" in chromium.run("document.getElementById('panels').innerText")
 
 
 def test_it_is_one_column_where_the_screen_is_narrow(chromium: Browser, pages) -> None:

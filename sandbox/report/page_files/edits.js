@@ -67,7 +67,7 @@ function pages(rows, draw) {
 function editTable(rows) {
   const cells = (row) => [
     el("td", { class: "number", text: row.step }), el("td", { class: "number", text: row.seed }), el("td", {}, el("code", { text: row.path }), row.level > 1 ? ` level ${row.level}` : ""),
-    el("td", { class: "diff" }, row.before === null ? el("span", { class: "start", text: "as at the start" }) : row.before === "" ? "" : el("del", { text: text(row.before) }), " → ", el("ins", { text: text(row.asked) }), change(row)),
+    el("td", { class: "diff" }, row.before === null ? el("span", { class: "start", text: "as at the start" }) : row.before === "" ? "" : el("del", { text: text(row.before) }), " → ", el("ins", { class: row.verdict === "accepted" ? "" : "not", text: text(row.asked) }), change(row)),
     el("td", {}, el("span", { class: `verdict ${row.verdict === "accepted" ? "above" : "below"}`, text: row.verdict })), el("td", { class: "why", text: row.why }),
   ];
   return el("div", { class: "scroll" }, el("table", {},

@@ -7,7 +7,9 @@ function head() {
   const place = document.getElementById("head");
   const states = new Map();
   for (const run of DATA.runs) states.set(run.state, (states.get(run.state) || 0) + 1);
-  const counts = [`${ARMS.length} arms`, `${DATA.runs.length} runs`, ...[...states].map(([name, n]) => `${n} ${name}`),
+  const n = [...new Set(ARMS.map((arm) => arm.seeds.length))].sort((a, b) => a - b);
+  const seeds = n.length ? ` of ${n.length > 1 ? `${n[0]} to ${n.at(-1)}` : n[0]} seed${n.at(-1) > 1 ? "s" : ""}` : "";
+  const counts = [`${ARMS.length} arm${ARMS.length === 1 ? "" : "s"}${seeds}`, `${DATA.runs.length} run${DATA.runs.length === 1 ? "" : "s"}`, ...[...states].map(([name, n]) => `${n} ${name}`),
     ...(DATA.failures.length ? [`${DATA.failures.length} jobs without a run`] : [])];
   place.append(el("p", { class: "what", text: counts.join(" · ") }), el("h1", { text: DATA.title }));
   if (DATA.question) place.append(el("p", { class: "question", text: DATA.question }));
