@@ -7,17 +7,20 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from hydra.core.utils import JobReturn, JobStatus, run_job
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from sandbox.compose import OLD, as_typed, label_of, left_out, settled
 from sandbox.core.error import SandboxError
-from sandbox.lines.launch import append, me, read_plan
+from sandbox.lines.launch import append, entries, me, read_plan
+from sandbox.lines.place import mark
 from sandbox.places import Place, folder_of, trusted_by
 
 ENDS = (signal.SIGTERM, signal.SIGHUP)  # what a scheduler, a time limit or a closed terminal sends
@@ -130,6 +133,38 @@ def _named() -> tuple[Place, ...]:
     return tuple(Place("command line", one.path, f"{one.schema}://{one.path}",
                        Path(one.path) if one.schema == "file" else folder_of(one.path))
                  for one in sources)  # fmt: skip
+
+
+# ---- what launchers share -------------------------------------------------------------------------------------------
+
+
+def lived(context: HydraContext, task: TaskFunction, config: DictConfig, number: int, words: Sequence[str]) -> Any:
+    """What the job of these words returns, lived in this process; `config`: that of the sweep."""
+    own = context.config_loader.load_sweep_config(config, list(words))
+    with open_dict(own):
+        own.hydra.job.id, own.hydra.job.num = f"{own.hydra.job.name}_{number}", number
+    HydraConfig.instance().set_config(own)
+    return run_job(hydra_context=context, config=own, task_function=task, job_dir_key="hydra.sweep.dir",
+                   job_subdir_key="hydra.sweep.subdir").return_value  # fmt: skip
+
+
+def lost(manifest: Path, number: int, why: str) -> dict[str, Any]:
+    """An entry of the manifest for a job that ended without a word; the run that it lived is marked."""
+    mine = [one for one in entries(manifest) if one.get("job") == number and "folder" in one]
+    if not mine:
+        plan = read_plan(manifest)
+        return {"job": number, "label": f"job {number}", "apart": plan.apart(number) if plan else [], "error": why}
+    folder = Path(mine[-1]["folder"])
+    mark(folder, "killed", why)
+    return {**{key: mine[-1][key] for key in ("job", "label", "apart")}, "run": folder.name, "error": why}
+
+
+def returned(words: Sequence[str], value: Any) -> JobReturn:
+    """What Hydra is told of a job."""
+    return JobReturn(overrides=list(words), cfg=OmegaConf.create(), status=JobStatus.COMPLETED, _return_value=value)
+
+
+# ---- labels ---------------------------------------------------------------------------------------------------------
 
 
 def _label() -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-from sandbox.compose import as_typed
+from sandbox.compose import FLAGGED, as_typed
 from sandbox.core.reading import Reading
-from sandbox.lines.launch import key_of
+from sandbox.lines.launch import Plan, key_of
 from sandbox.measure.interval import Interval, interval, paired
 from sandbox.report.table import number
 from sandbox.space import Space
@@ -35,7 +36,7 @@ class Held:
     values: tuple[float, ...]
 
 
-def told(name: str, space: Space, reading: Reading, goal: str, outcomes: Sequence[Outcome],
+def told(plan: Plan, space: Space, reading: Reading, goal: str, outcomes: Sequence[Outcome],
          held: Sequence[Held]) -> str:  # fmt: skip
     """A small table, what may be believed of it, and the command of the best."""
     on = {one.sampler: one for one in held}
@@ -51,9 +52,9 @@ def told(name: str, space: Space, reading: Reading, goal: str, outcomes: Sequenc
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     wanted = "lower" if goal == "minimize" else "higher"
     return "\n".join([
-        f"{name}: {' '.join(as_typed(space.said))}",
+        f"{plan.sweep}: {' '.join(as_typed(space.said))}",
         f"objective: {reading.title} ({reading.name}), {wanted} is better",
-        *lines, *_compared(held), *_command(space, goal, outcomes)])  # fmt: skip
+        *lines, *_compared(held), *_command(plan, space, goal, outcomes)])  # fmt: skip
 
 
 def _compared(held: Sequence[Held]) -> list[str]:
@@ -68,13 +69,14 @@ def _compared(held: Sequence[Held]) -> list[str]:
     return notes
 
 
-def _command(space: Space, goal: str, outcomes: Sequence[Outcome]) -> list[str]:
+def _command(plan: Plan, space: Space, goal: str, outcomes: Sequence[Outcome]) -> list[str]:
     found = [one.best for one in outcomes if one.best]
     if not found:
         return ["no trial was lived to its end"]
     best = (min if goal == "minimize" else max)(found, key=lambda pair: pair[0])
     fixed = [word for word in as_typed(space.fixed) if key_of(word) not in HIDDEN]
-    return [shlex.join(["sandbox", *fixed, *as_typed(best[1])])]
+    there = [" ".join(pair) for pair in pairwise(plan.command) if pair[0] in FLAGGED]
+    return [" ".join(["sandbox", *there, shlex.join([*fixed, *as_typed(best[1])])])]
 
 
 def _interval(found: Interval) -> str:

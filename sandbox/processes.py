@@ -24,18 +24,16 @@ from types import ModuleType
 from typing import Any
 
 import cloudpickle
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
+from hydra.core.utils import JobReturn, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig
 
 from sandbox.core.error import ConfigError, explain
-from sandbox.job import pin
-from sandbox.lines.launch import append, entries, read_plan
-from sandbox.lines.place import mark
+from sandbox.job import lived, lost, pin, returned
+from sandbox.lines.launch import append, entries
 from sandbox.memory import Memory
 
 PRELOADED = ["sandbox.job", "sandbox.experiment", "sandbox.processes"]
@@ -96,7 +94,7 @@ class Processes(Launcher):
             raise
         if waiting:
             self._tell({"told": f"{len(waiting)} jobs were not begun, for one had failed (fail_fast)"})
-        return [_returned(words, values.get(initial_job_idx + place, math.nan))
+        return [returned(words, values.get(initial_job_idx + place, math.nan))
                 for place, words in enumerate(job_overrides)]  # fmt: skip
 
     def _most(self) -> int:
@@ -123,7 +121,7 @@ class Processes(Launcher):
         if any(one.get("job") == job.number and "pruned" in one for one in entries(self._manifest())):
             return math.nan
         why = memory.why(job.process.exitcode, job.most)
-        self._tell(_lost(self._manifest(), job, why))
+        self._tell(lost(self._manifest(), job.number, why))
         return math.nan
 
     def _tell(self, entry: dict[str, Any]) -> None:
@@ -169,14 +167,8 @@ def _live(number: int, words: list[str], line: Connection, until: Connection, ha
     setup_globals()
     know_launcher()
     Singleton.set_state(singletons)
-    own = context.config_loader.load_sweep_config(config, words)
-    with open_dict(own):
-        own.hydra.job.id, own.hydra.job.num = f"{own.hydra.job.name}_{number}", number
-    HydraConfig.instance().set_config(own)
     try:
-        found = run_job(hydra_context=context, config=own, task_function=task, job_dir_key="hydra.sweep.dir",
-                        job_subdir_key="hydra.sweep.subdir")  # fmt: skip
-        line.send(found.return_value)
+        line.send(lived(context, task, config, number, words))
     except KeyboardInterrupt:
         os._exit(128 + signal.SIGINT)
 
@@ -189,19 +181,6 @@ def _end_with(until: Connection) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _lost(manifest: Path, job: Job, why: str) -> dict[str, Any]:
-    """An entry of the manifest for a job whose process ended without a word; the run that it lived is marked."""
-    mine = [one for one in entries(manifest) if one.get("pid") == job.process.pid and "folder" in one]
-    if not mine:
-        plan = read_plan(manifest)
-        apart = plan.apart(job.number) if plan else []
-        return {"job": job.number, "label": f"job {job.number}", "apart": apart, "error": why}
-    folder = Path(mine[-1]["folder"])
-    mark(folder, "killed", why)
-    kept = {key: mine[-1][key] for key in ("job", "label", "apart")}
-    return {**kept, "run": folder.name, "error": why}
-
-
 def _end(living: Sequence[Job]) -> None:
     """Tell these jobs to end, and wait for their last checkpoints."""
     for job in living:
@@ -211,7 +190,3 @@ def _end(living: Sequence[Job]) -> None:
         job.process.join(max(0.0, over - time.monotonic()))
         if job.process.is_alive():
             job.process.kill()
-
-
-def _returned(words: Sequence[str], value: Any) -> JobReturn:
-    return JobReturn(overrides=list(words), cfg=OmegaConf.create(), status=JobStatus.COMPLETED, _return_value=value)

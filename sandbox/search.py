@@ -103,7 +103,7 @@ class Search(Sweeper):
                 self._live(trials, batch)
             outcomes.append(Outcome(name, **trials.counts(), best=trials.best()))
         held = self._held_out(config, space, reading, outcomes)
-        table = told(plan.sweep, space, reading, goal, outcomes, held)
+        table = told(plan, space, reading, goal, outcomes, held)
         write_whole(folder / RESULT, json.dumps([asdict(one) for one in outcomes], indent=1).encode())
         append(self.manifest, {"job": 0, "told": table})
         return outcomes[0].best[0] if outcomes[0].best else math.nan

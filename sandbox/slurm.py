@@ -15,16 +15,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, JobStatus, run_job, setup_globals
+from hydra.core.utils import JobReturn, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig
 
 from sandbox.core.error import ConfigError, explain
-from sandbox.lines.launch import append, entries
-from sandbox.lines.place import mark
+from sandbox.job import lived, lost, returned
+from sandbox.lines.launch import append
 from sandbox.processes import know, know_launcher
 
 LEAST = 60  # seconds that a job must have before it is warned
@@ -66,8 +65,7 @@ class Slurm(Launcher):
                 with suppress(Exception):
                     one.cancel()
             raise
-        return [JobReturn(overrides=list(words), cfg=OmegaConf.create(), status=JobStatus.COMPLETED,
-                          _return_value=value) for words, value in zip(job_overrides, values, strict=True)]  # fmt: skip
+        return [returned(words, value) for words, value in zip(job_overrides, values, strict=True)]
 
     def _queue(self, numbers: Sequence[int], words: Sequence[Sequence[str]]) -> list[Any]:
         """These jobs as submitit has queued them; none of them where SLURM refuses them, which is told."""
@@ -93,7 +91,7 @@ class Slurm(Launcher):
         queued.wait()
         with suppress(Exception):
             return queued.result()
-        self._tell(_lost(Path(self.config.launch), number, f"{_why(queued)} (see {queued.paths.stdout})"))
+        self._tell(lost(Path(self.config.launch), number, f"{_why(queued)} (see {queued.paths.stdout})"))
         return math.nan
 
     def _tell(self, entry: Mapping[str, Any]) -> None:
@@ -110,12 +108,7 @@ class Job:
         setup_globals()
         know_launcher()
         Singleton.set_state(self.singletons)
-        own = self.context.config_loader.load_sweep_config(self.config, words)
-        with open_dict(own):
-            own.hydra.job.id, own.hydra.job.num = f"{own.hydra.job.name}_{number}", number
-        HydraConfig.instance().set_config(own)
-        return run_job(hydra_context=self.context, config=own, task_function=self.task,
-                       job_dir_key="hydra.sweep.dir", job_subdir_key="hydra.sweep.subdir").return_value  # fmt: skip
+        return lived(self.context, self.task, self.config, number, words)
 
     def checkpoint(self, *given: Any) -> Any:
         """What is queued again: the same job, which goes on from its own last checkpoint."""
@@ -142,14 +135,3 @@ def _why(queued: Any) -> str:
             -1:
         ]
     return f"its process ended under SLURM ({', '.join(said).lower()})"
-
-
-def _lost(manifest: Path, number: int, why: str) -> dict[str, Any]:
-    """An entry of the manifest for a job that had no chance to say why it ended; the run that it lived is marked."""
-    mine = [one for one in entries(manifest) if one.get("job") == number and "folder" in one]
-    if not mine:
-        return {"job": number, "label": f"job {number}", "error": why}
-    folder = Path(mine[-1]["folder"])
-    mark(folder, "killed", why)
-    kept = {key: mine[-1][key] for key in ("job", "label", "apart")}
-    return {**kept, "run": folder.name, "error": why}

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 
 from sandbox import launchers
 from sandbox.core.error import ConfigError, SandboxError
-from sandbox.job import ended_as_interrupted
+from sandbox.job import PINNED, ended_as_interrupted, pin
 from sandbox.lines.launch import entries
 from sandbox.slurm import Slurm
 
@@ -106,6 +106,13 @@ def test_why_a_job_is_not_queued_again_is_told(heard):
     signal.signal(signal.SIGUSR2, refuse)
     with pytest.raises(SandboxError, match="interrupted, and not queued again: its time was up"):
         warned(lambda: None)
+
+
+def test_a_job_s_libraries_take_the_threads_of_its_configuration(monkeypatch):
+    for name in PINNED:
+        monkeypatch.setenv(name, "7")
+    pin(2)
+    assert {os.environ[name] for name in PINNED} == {"2"}
 
 
 # ---- the same bytes -------------------------------------------------------------------------------------------------
