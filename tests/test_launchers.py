@@ -147,16 +147,16 @@ def slurm(tmp_path_factory) -> Iterator[None]:
     """A SLURM on this machine."""
     if shutil.which("slurmctld") is None or os.geteuid():
         pytest.skip("there is no SLURM here, or nobody who may start it: scripts/slurm-local up")
-    folder, before = tmp_path_factory.mktemp("slurm"), os.environ.get("SLURM_CONF")
-    started = subprocess.run([ROOT / "scripts" / "slurm-local", "up", folder], capture_output=True, text=True,
-                             check=False, timeout=200)  # fmt: skip
-    assert started.returncode == 0, started.stderr
-    os.environ["SLURM_CONF"] = str(folder / "slurm.conf")
-    yield
-    subprocess.run([ROOT / "scripts" / "slurm-local", "down", folder], check=True, timeout=60)
-    os.environ.pop("SLURM_CONF")
-    if before:
-        os.environ["SLURM_CONF"] = before
+    folder = tmp_path_factory.mktemp("slurm")
+    script, environment = str(ROOT / "scripts" / "slurm-local"), pytest.MonkeyPatch()
+    try:
+        started = subprocess.run([script, "up", folder], capture_output=True, text=True, check=False, timeout=200)
+        assert started.returncode == 0, started.stderr
+        environment.setenv("SLURM_CONF", str(folder / "slurm.conf"))
+        yield
+    finally:
+        subprocess.run([script, "down", folder], check=True, timeout=60)
+        environment.undo()
 
 
 @pytest.mark.slow
