@@ -8,8 +8,8 @@ from importlib.metadata import version
 
 from sandbox.commands import COMMANDS
 from sandbox.core.error import ConfigError, did_you_mean
-from sandbox.launch import QUIET, launch
 from sandbox.studies import unfold
+from sandbox.sweep.launch import QUIET, launch
 
 
 def main() -> int:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sandbox.core.error import SandboxError
-from sandbox.launch import launch
-from sandbox.launch import report as report
+from sandbox.sweep.launch import launch
+from sandbox.sweep.launch import report as report
 
 USAGE = {
     "list": "sandbox list [GROUP] [--json] [--config-dir DIR]: every member, where it is from and what it needs",
@@ -136,7 +136,7 @@ def _laws(arguments: Sequence[str]) -> int:
 @_command("search")
 def search(arguments: Sequence[str]) -> int:
     """See `USAGE`."""
-    from sandbox.search import SETTINGS
+    from sandbox.sweep.search import SETTINGS
 
     if not arguments:
         return _tell(USAGE["search"])
@@ -219,7 +219,7 @@ def ls(arguments: Sequence[str]) -> int:
 @_command("resume")
 def resume(arguments: Sequence[str]) -> int:
     """See `USAGE`."""
-    from sandbox.sweep import resume as again
+    from sandbox.sweep.again import resume as again
 
     words, flags = _apart(arguments, ("--runs",))
     names = [word for word in words if "=" not in word]
@@ -231,7 +231,7 @@ def resume(arguments: Sequence[str]) -> int:
 @_command("rerun")
 def rerun(arguments: Sequence[str]) -> int:
     """See `USAGE`."""
-    from sandbox.sweep import rerun as again
+    from sandbox.sweep.again import rerun as again
 
     names, trust = _with_trust(arguments)
     if not names or any(name.startswith("-") for name in names):
@@ -242,7 +242,7 @@ def rerun(arguments: Sequence[str]) -> int:
 @_command("rm")
 def rm(arguments: Sequence[str]) -> int:
     """See `USAGE`."""
-    from sandbox.sweep import rm as remove
+    from sandbox.sweep.again import rm as remove
 
     names, flags = _apart(arguments, ("--runs", "--state"))
     if not names or set(flags) - {"--runs", "--state", "--yes"}:

@@ -58,7 +58,9 @@ def test_the_house_counts_as_far_as_it_moves_numbers():
     assert {"sandbox.core.state", "sandbox.loop.reflect", "sandbox.experiment"} <= found["sandbox"]["modules"].keys()
     assert "sandbox.measure.coupling" in found["sandbox.meter.merge.Merge"]["modules"]
     everywhere = {name for code in found.values() for name in code["modules"]}
-    assert not [name for name in everywhere if name.startswith(("sandbox.report", "sandbox.launch", "sandbox.tracker"))]
+    assert not [
+        name for name in everywhere if name.startswith(("sandbox.report", "sandbox.sweep.launch", "sandbox.tracker"))
+    ]
     assert set(found["sandbox.rule.sgd.SGD"]["modules"]) == {"sandbox.rule.sgd"}
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sandbox.launch import flags_first
 from sandbox.lines.file import read
+from sandbox.sweep.launch import flags_first
 
 COMMAND = [str(Path(sys.executable).with_name("sandbox"))]
 TINY = [

@@ -18,9 +18,9 @@ from omegaconf import OmegaConf
 
 from sandbox import launchers
 from sandbox.core.error import ConfigError, SandboxError
-from sandbox.job import PINNED, ended_as_interrupted, pin
 from sandbox.lines.launch import entries
-from sandbox.slurm import Slurm
+from sandbox.sweep.job import PINNED, ended_as_interrupted, pin
+from sandbox.sweep.slurm import Slurm
 
 ROOT = Path(__file__).parents[1]
 COMMAND = str(Path(sys.executable).with_name("sandbox"))

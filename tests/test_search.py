@@ -18,10 +18,10 @@ import yaml
 from sandbox.core.error import ConfigError
 from sandbox.core.reading import Reading
 from sandbox.lines.launch import Plan, entries, read_plan
-from sandbox.outcome import Held, Outcome, told
-from sandbox.search import Search, _objective
-from sandbox.space import Choice, Numbers, Space, space_of
-from sandbox.trials import Trials, opened
+from sandbox.sweep.outcome import Held, Outcome, told
+from sandbox.sweep.search import Search, _objective
+from sandbox.sweep.space import Choice, Numbers, Space, space_of
+from sandbox.sweep.trials import Trials, opened
 
 COMMAND = [str(Path(sys.executable).with_name("sandbox")), "search"]
 TINY = ["task=quadratic", "rule=sgd", "meta_learner=none", "seeds=2", "steps=2", "horizon=1", "meter=[performance]",

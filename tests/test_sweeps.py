@@ -20,10 +20,10 @@ from sandbox.commands import ls, resume, rm
 from sandbox.core.error import ConfigError, LineageError
 from sandbox.lines.launch import Plan, append, entries, held, launches, lives, read_plan, swept, write_plan
 from sandbox.lines.place import checked_label, claimed, folder_name, mark, status
-from sandbox.memory import Memory
-from sandbox.plan import jobs_of, planned, warnings
 from sandbox.report.progress import span
 from sandbox.report.sweeps import sweep, sweeps
+from sandbox.sweep.memory import Memory
+from sandbox.sweep.plan import jobs_of, planned, warnings
 
 COMMAND = [sys.executable, "-m", "sandbox"]
 TINY = ["task=quadratic", "rule=sgd", "meta_learner=none", "meter=drift", "seeds=1", "steps=3", "tracker=[jsonl]"]
@@ -188,7 +188,7 @@ def test_a_length_of_time_is_told_in_two_units(seconds: float, said: str) -> Non
 )  # fmt: skip
 def test_why_a_process_ended_is_said_as_far_as_it_is_known(code, most, kills, said, monkeypatch) -> None:
     memory = Memory()
-    monkeypatch.setattr("sandbox.memory._kills", lambda: memory.kills + kills)
+    monkeypatch.setattr("sandbox.sweep.memory._kills", lambda: memory.kills + kills)
     assert said in memory.why(code, most)
 
 

@@ -15,7 +15,7 @@ from sandbox.evaluation import Question, evaluate
 from sandbox.lines.format import FORMAT, format_of
 from sandbox.replay import replay
 from sandbox.report.read import read_run
-from sandbox.sweep import rerun
+from sandbox.sweep.again import rerun
 from sandbox.tables import Columns, alike, together
 
 FROZEN = Path(__file__).parent / "frozen" / "format-0"

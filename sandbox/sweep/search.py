@@ -29,13 +29,13 @@ from sandbox.lines.launch import Plan, append, entries, key_of, read_plan, write
 from sandbox.lines.place import free
 from sandbox.lines.readings import described
 from sandbox.lines.whole import write_whole
-from sandbox.outcome import Held, Outcome, told
-from sandbox.processes import know
-from sandbox.pruning import course, pruned
 from sandbox.report.read import PROCESS, last, read_run
 from sandbox.report.readings import OWN
-from sandbox.space import Space, space_of
-from sandbox.trials import Trials, check_sampler, opened
+from sandbox.sweep.outcome import Held, Outcome, told
+from sandbox.sweep.processes import know
+from sandbox.sweep.pruning import course, pruned
+from sandbox.sweep.space import Space, space_of
+from sandbox.sweep.trials import Trials, check_sampler, opened
 
 SEARCHES, JOURNAL, ASKED, RESULT = "searches", "journal.log", "search.json", "result.json"
 SETTINGS = ("trials", "n_jobs", "sampler", "against", "sampler_seed", "direction", "prune", "held_out")

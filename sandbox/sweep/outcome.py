@@ -12,7 +12,7 @@ from sandbox.core.reading import Reading
 from sandbox.lines.launch import Plan, key_of
 from sandbox.measure.interval import Interval, interval, paired
 from sandbox.report.table import number
-from sandbox.space import Space
+from sandbox.sweep.space import Space
 
 HIDDEN = ("objective", "launch", "sweep")
 

@@ -32,11 +32,11 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from sandbox.core.error import ConfigError, explain
-from sandbox.job import lived, lost, pin, returned
 from sandbox.lines.launch import append, entries
-from sandbox.memory import Memory
+from sandbox.sweep.job import lived, lost, pin, returned
+from sandbox.sweep.memory import Memory
 
-PRELOADED = ["sandbox.job", "sandbox.experiment", "sandbox.processes"]
+PRELOADED = ["sandbox.sweep.job", "sandbox.experiment", "sandbox.sweep.processes"]
 NAMESPACE = "hydra_plugins"
 GRACE = 10.0  # seconds that jobs have for a last checkpoint once they are told to end
 LOOK = 0.5  # seconds between two looks at how much memory a job holds

@@ -15,11 +15,11 @@ from typing import Any
 import yaml
 
 from sandbox.core.error import ConfigError, LineageError, explain
-from sandbox.launch import launch
 from sandbox.lines.format import config_of
 from sandbox.lines.launch import append
 from sandbox.lines.place import free, status
 from sandbox.report.sweeps import OPEN, Sweep, now, sweep, sweeps
+from sandbox.sweep.launch import launch
 
 ABOUT, CONFIG = "about.json", "config.yaml"
 MIB = 2**20

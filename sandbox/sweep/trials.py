@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from sandbox.core.error import ConfigError, did_you_mean, explain
-from sandbox.space import Space
+from sandbox.sweep.space import Space
 
 SAMPLERS = {"tpe": 0, "random": 1}  # each draws from streams of its own
 UNPRUNED = 4  # trials that end before any is pruned

@@ -22,9 +22,9 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from sandbox.core.error import ConfigError, explain
-from sandbox.job import lived, lost, returned
 from sandbox.lines.launch import append
-from sandbox.processes import know, know_launcher
+from sandbox.sweep.job import lived, lost, returned
+from sandbox.sweep.processes import know, know_launcher
 
 LEAST = 60  # seconds that a job must have before it is warned
 

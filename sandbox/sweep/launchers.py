@@ -8,8 +8,8 @@ from importlib.util import find_spec
 
 from sandbox.core.error import ConfigError, explain
 from sandbox.lines.launch import key_of
-from sandbox.processes import know_launcher
-from sandbox.slurm import know_slurm
+from sandbox.sweep.processes import know_launcher
+from sandbox.sweep.slurm import know_slurm
 
 EXTRAS = {  # {launcher: (extra, the plug-in or library that it brings)}
     "joblib": ("joblib", "hydra_plugins.hydra_joblib_launcher"),
@@ -30,7 +30,7 @@ def know(words: Sequence[str]) -> None:
     know_launcher()
     know_slurm()
     if f"{SWEEPER}=search" in words:  # dear to import
-        from sandbox.search import know_search
+        from sandbox.sweep.search import know_search
 
         know_search()
 

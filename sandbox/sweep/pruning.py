@@ -13,7 +13,7 @@ from typing import Any
 
 from sandbox.lines.launch import append, entries, here
 from sandbox.report.read import read_run
-from sandbox.trials import Trials
+from sandbox.sweep.trials import Trials
 
 EVERY = 1.0  # seconds between two looks; more where a look takes long
 SHARE = 50  # a look may take this part of the time

@@ -16,12 +16,12 @@ from omegaconf import OmegaConf
 
 from sandbox.compose import BASE, bare, quoted, shown, worded
 from sandbox.core.error import ConfigError, SandboxError
-from sandbox.job import ended_as_interrupted, live
-from sandbox.launchers import check, know
 from sandbox.lines.launch import MANIFEST, Plan, entries, held, here, key_of, write_plan
 from sandbox.lines.place import mark, status
-from sandbox.plan import SEVERAL, called, planned, warnings
 from sandbox.studies import describe
+from sandbox.sweep.job import ended_as_interrupted, live
+from sandbox.sweep.launchers import check, know
+from sandbox.sweep.plan import SEVERAL, called, planned, warnings
 
 QUIET = ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i", "--version", "--shell-completion", "-sc")
 VALUED = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--cfg", "-c")
