@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from sandbox import launchers
 from sandbox.core.error import ConfigError, SandboxError
 from sandbox.lines.launch import entries
+from sandbox.sweep import launchers
 from sandbox.sweep.job import PINNED, ended_as_interrupted, pin
 from sandbox.sweep.slurm import Slurm
 
