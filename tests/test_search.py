@@ -256,10 +256,11 @@ def test_a_search_that_is_killed_again_and_again_ends_with_the_same_trials(tmp_p
     assert kills
     run(broken, *words)
     assert outcome(broken, "mine") == outcome(whole, "mine")
-    lineages = [{path.parent.name: path.read_bytes() for path in folder.glob("runs/*/lineage.jsonl")
-                 if json.loads((path.parent / "status.json").read_text())["state"] == "finished"}
-                for folder in (whole, broken)]  # fmt: skip
-    assert lineages[0] == lineages[1]
+    left, right = ({path.parent.name: path.read_bytes() for path in folder.glob("runs/*/lineage.jsonl")}
+                   for folder in (whole, broken))  # fmt: skip
+    assert left.keys() == right.keys()
+    for run_, lines in left.items():  # a pruned trial is judged by its first lines, however far it came
+        assert lines.startswith(right[run_]) or right[run_].startswith(lines)
 
 
 def test_what_was_found_can_be_written_down():
