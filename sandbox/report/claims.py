@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from sandbox.core.reading import Reading
 from sandbox.measure.interval import Interval, paired
 from sandbox.report.arms import Arm, named
 from sandbox.report.readings import called, letter, told
@@ -79,8 +80,15 @@ def differences(arms: Sequence[Arm], study: Study, against: str | None = None) -
         a, b = arm.final(reading.name), other.final(reading.name if claim.than else reading.null)
         if a is not None and b is not None:
             _, rows, columns = np.intersect1d(arm.seeds, other.seeds, return_indices=True)
-            found.append(Difference(claim, paired(a[rows], b[columns]), letter(reading)))
+            found.append(Difference(claim, paired(a[rows], b[columns]), _told_apart(reading, readings)))
     return found
+
+
+def _told_apart(reading: Reading, readings: Sequence[Reading]) -> str:
+    """What a reading is called in short; where two headlines are called so, with the group of its name."""
+    so = letter(reading)
+    alike = [one for one in readings if one.headline and letter(one) == so and one.title != reading.title]
+    return f"{so} ({reading.name.partition('/')[0]})" if alike else so
 
 
 def sentence(found: Sequence[Difference], arms: int = 1) -> str:

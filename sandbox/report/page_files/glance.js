@@ -43,7 +43,8 @@ function card(question) {
     const [mean, low, high, n] = question.answers[place];
     return { arm: ARMS[place].name, mean, low, high, n, outcome: outcome(question, question.answers[place]) };
   });
-  const long = ranked.some((place) => short(ARMS[place].name).length > SHORT);
+  const room = question.above ? SHORT / 2 : SHORT; // a verdict takes the other half
+  const long = ranked.some((place) => short(ARMS[place].name).length > room);
   const list = el("ol", { class: long ? "rank long" : "rank" });
   const [from, to] = reach(mostly(ranked.slice(0, 40).flatMap((place) => question.answers[place].slice(0, 3))), 0.04);
   const ends = question.above ? [Math.min(from, 0), Math.max(to, 0)] : [from, to];
