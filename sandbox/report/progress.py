@@ -168,7 +168,7 @@ class Shown:
         self.began = time.time() - 1  # file systems round the times of files
         self.seen: dict[Path, Glimpse] = {}
         self.tasks: dict[Path, TaskID] = {}
-        self.spoke = time.monotonic()
+        self.spoke, self.next = time.monotonic(), 0.0
         self.plan = read_plan(manifest) if manifest.is_file() else None
         self.jobs = len(self.plan.jobs) if self.plan else 0
 
@@ -216,12 +216,14 @@ class Shown:
         return sum(glimpse.ended for glimpse in self.seen.values())
 
     def _sweep(self) -> None:
-        if self.jobs < 2 or self.quiet or self.plan is None:
+        if self.jobs < 2 or self.quiet or self.plan is None or time.monotonic() < self.next:
             return
+        began = time.monotonic()
         if self.manifest not in self.tasks:
             self.tasks[self.manifest] = self.bars.add_task(escape(self.plan.sweep), state="jobs", left="", figures="")
         left = _about(read_sweep("", [self.manifest]).left)
         self.bars.update(self.tasks[self.manifest], completed=self._ended(), total=self.jobs, left=left)
+        self.next = time.monotonic() + max(2.0, 50 * (time.monotonic() - began))  # many jobs are many files
 
 
 def _about(seconds: float | None) -> str:

@@ -15,7 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from sandbox.compose import as_typed, bare, loader, raw
+from sandbox.compose import BUNDLES, as_typed, bare, loader, raw
 from sandbox.core.error import ConfigError, explain
 from sandbox.lines.launch import LAUNCHES, Plan, key_of, launches, read_plan, swept
 from sandbox.lines.place import checked_label
@@ -73,7 +73,7 @@ def warnings(plan: Plan) -> Iterator[str]:
         return
     jobs = sorted((_without_seeds(job), job) for job in plan.jobs)
     for _, same in groupby(jobs, key=lambda pair: pair[0]):
-        spans = sorted({_span(job) for _, job in same} - {None})  # type: ignore[type-var]
+        spans = sorted({_span(job, plan.command) for _, job in same} - {None})  # type: ignore[type-var]
         lives = sum(seeds for _, seeds in spans)
         distinct = len({seed for first, seeds in spans for seed in range(first, first + seeds)})
         if lives > distinct:
@@ -88,14 +88,16 @@ def _without_seeds(job: Sequence[str]) -> tuple[str, ...]:
     return tuple(word for word in job if key_of(word) not in OURS)
 
 
-def _span(job: Sequence[str]) -> tuple[int, int] | None:
-    """First seed and number of seeds of a job; None where that can't be composed."""
-    said = {key_of(word): word.partition("=")[2] for word in job}
-    if all(said.get(key, "").isdigit() for key in ("seed", "seeds")):
+def _span(job: Sequence[str], arguments: Sequence[str]) -> tuple[int, int] | None:
+    """First seed and number of seeds of a job; None where that can't be composed. Of its words only those matter that
+    may say so."""
+    said = {key: value for key, _, value in (word.lstrip("+").partition("=") for word in job) if value.isdigit()}
+    if "seed" in said and "seeds" in said:
         return int(said["seed"]), int(said["seeds"])
-    found = _composed(job, job)
+    matter = [key for key in (*BUNDLES, "seed", "seeds") if key not in said]
+    found = _composed([word for word in job if key_of(word) in matter], arguments)
     try:
-        return (int(found.seed), int(found.seeds)) if found is not None else None
+        return (int(said.get("seed", found.seed)), int(said.get("seeds", found.seeds))) if found is not None else None
     except (ValueError, TypeError, OmegaConfBaseException):
         return None
 
