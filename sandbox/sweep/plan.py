@@ -78,7 +78,7 @@ def warnings(plan: Plan) -> Iterator[str]:
         distinct = len({seed for first, seeds in spans for seed in range(first, first + seeds)})
         if lives > distinct:
             first, width = spans[0][0], max(seeds for _, seeds in spans)
-            apart = ",".join(str(first + n * width) for n in range(len(spans)))
+            apart = f"range({first},{first + len(spans) * width},{width})"
             yield (f"seeds overlap: {len(spans)} runs of up to {width} seeds are {lives} lives of {distinct} seeds. A "
                    f"spread over such runs is too narrow; `seed={apart}` gives each its own.")  # fmt: skip
             return  # the others are told alike
@@ -96,8 +96,10 @@ def _span(job: Sequence[str], arguments: Sequence[str]) -> tuple[int, int] | Non
         return int(said["seed"]), int(said["seeds"])
     matter = [key for key in (*BUNDLES, "seed", "seeds") if key not in said]
     found = _composed([word for word in job if key_of(word) in matter], arguments)
+    if found is None:
+        return None
     try:
-        return (int(said.get("seed", found.seed)), int(said.get("seeds", found.seeds))) if found is not None else None
+        return int(said.get("seed", found.seed)), int(said.get("seeds", found.seeds))
     except (ValueError, TypeError, OmegaConfBaseException):
         return None
 
