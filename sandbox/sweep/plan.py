@@ -99,7 +99,7 @@ def _span(job: Sequence[str], arguments: Sequence[str]) -> tuple[int, int] | Non
     if found is None:
         return None
     try:
-        return int(said["seed"] if "seed" in said else found.seed), int(said.get("seeds") or found.seeds)
+        return int(said.get("seed") or found.seed), int(said.get("seeds") or found.seeds)
     except (ValueError, TypeError, OmegaConfBaseException):
         return None
 
