@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sandbox.core.error import SandboxError
@@ -17,13 +17,13 @@ USAGE = {
     "check": "sandbox check GROUP=NAME [WORDS…]: whether a member keeps the laws of its seam; of a gate, its A/A table",
     "eval": "sandbox eval RUN… [horizon=10 | horizon=1,5,10] [tasks=600] [task.FIELD=VALUE]… [bound=100] [force=true] "
     "[--seeds] [--json [FILE]] [--trust PACKAGE]…: score runs that are there after so many inner steps, on new tasks",
-    "ls": "sandbox ls [SWEEP…] [--runs DIR] [--json]: every sweep, or its jobs: state, progress, time left, headlines, "
+    "ls": "sandbox ls [SWEEP…] [runs=DIR] [--json]: every sweep, or its jobs: state, progress, time left, headlines, "
     "and why one failed",
-    "resume": "sandbox resume [SWEEP] [WORDS…] [--runs DIR]: give its command again: what is finished is skipped, what "
+    "resume": "sandbox resume [SWEEP] [WORDS…] [runs=DIR]: give its command again: what is finished is skipped, what "
     "was begun goes on from its checkpoint (default: the newest sweep with something left)",
     "rerun": "sandbox rerun RUN… [--trust PACKAGE]…: run again from the folder alone, anew where it is finished (what "
     "it had is kept in past/), else from its checkpoint",
-    "rm": "sandbox rm RUN|SWEEP… [--state failed,killed] [--runs DIR] [--yes]: tell what would be removed, and with "
+    "rm": "sandbox rm RUN|SWEEP… [--state failed,killed] [runs=DIR] [--yes]: tell what would be removed, and with "
     "--yes remove it",
     "search": "sandbox search WORDS… KEY=interval(LOW,HIGH) [KEY=tag(log,interval(LOW,HIGH)) | KEY=a,b,c]… [trials=20] "
     "[n_jobs=N] [sampler=tpe|random] [against=random|null] [sampler_seed=0] [objective=READING] "
@@ -213,7 +213,7 @@ def ls(arguments: Sequence[str]) -> int:
     names, flags = _apart(arguments, ("--runs",))
     if set(flags) - {"--runs", "--json"}:
         return _tell(USAGE["ls"])
-    return shelf(Path(flags.get("--runs", "runs")), names, as_json="--json" in flags)
+    return shelf(_runs(names, flags), [name for name in names if "=" not in name], as_json="--json" in flags)
 
 
 @_command("resume")
@@ -225,7 +225,7 @@ def resume(arguments: Sequence[str]) -> int:
     names = [word for word in words if "=" not in word]
     if len(names) > 1 or set(flags) - {"--runs"}:
         return _tell(USAGE["resume"])
-    return again(Path(flags.get("--runs", "runs")), names[0] if names else None, [w for w in words if "=" in w])
+    return again(_runs(words, flags), names[0] if names else None, [word for word in words if "=" in word])
 
 
 @_command("rerun")
@@ -248,7 +248,14 @@ def rm(arguments: Sequence[str]) -> int:
     if not names or set(flags) - {"--runs", "--state", "--yes"}:
         return _tell(USAGE["rm"])
     states = [state for state in flags.get("--state", "").split(",") if state]
-    return remove(Path(flags.get("--runs", "runs")), names, states=states, sure="--yes" in flags)
+    chosen = [name for name in names if not name.startswith("runs=")]
+    return remove(_runs(names, flags), chosen, states=states, sure="--yes" in flags)
+
+
+def _runs(words: Sequence[str], flags: Mapping[str, str]) -> Path:
+    """Where the runs are that a command is about: `--runs DIR`, or `runs=DIR` as it was given to their launch."""
+    said = [word.partition("=")[2] for word in words if word.startswith("runs=")]
+    return Path(flags.get("--runs") or (said[-1] if said else "runs"))
 
 
 def _with_trust(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

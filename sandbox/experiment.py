@@ -147,6 +147,9 @@ def perform(config: Config, overrides: Sequence[str] = (), *, apart: Sequence[st
     made = {where: build(node, where, trust=trusted(config)) for where, node in chosen(config, "tracker")}
     # The lineage first: a run killed between two trackers must not have a checkpoint that its lineage never reached.
     starts = sorted(made.values(), key=lambda tracker: not isinstance(tracker, Jsonl))
+    with claimed(folder.parent):  # one folder, also where another label asks for the same run at this moment
+        folder = folder_of(config)
+        folder.mkdir(exist_ok=True)
     with claimed(folder):
         _settle(folder, config, data_of(loop), tell)
         found(folder)
@@ -168,6 +171,7 @@ def perform(config: Config, overrides: Sequence[str] = (), *, apart: Sequence[st
             notes.say("failed", error=str(error))
             raise
         except KeyboardInterrupt:
+            notes.reached["step"] = max(reached(folder), 0)  # a line may have been written since the last word
             notes.say("interrupted")
             raise
         except BaseException as error:
@@ -244,9 +248,10 @@ def _live(config: Config, starts: Sequence[Starts], words: tuple[Sequence[str], 
                 noted = time.monotonic()
         finished = True
     finally:
+        seconds = time.monotonic() - notes.began
         for tracker in trackers:
             tracker.close(finished=finished)
-    notes.say("finished")
+    notes.say("finished", seconds=round(seconds, 1))  # without what trackers took to close
 
 
 def _headlines(loop: Loop, record: Record) -> dict[str, float]:

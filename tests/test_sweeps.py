@@ -101,9 +101,15 @@ def test_what_cannot_be_launched_is_refused_at_once(words: list[str], said: str)
      (["seed=0,1", "label=a,b", "seeds=2"], 4, 3)],
 )  # fmt: skip
 def test_seeds_that_overlap_are_told(words: list[str], lives: int, distinct: int) -> None:
-    told = list(warnings(planned(["-m", *words])[0]))
+    told = [one for one in warnings(planned(["-m", *words])[0]) if one.startswith("seeds overlap")]
     assert len(told) == bool(lives)
     assert all(f"{lives} lives of {distinct} seeds" in sentence for sentence in told)
+
+
+def test_jobs_that_are_one_run_are_told() -> None:
+    [told] = warnings(planned(["-m", "label=a,b", "steps=2,3", "seed=0,16", "seeds=16"])[0])
+    assert told.startswith("8 jobs are 2 run(s): a label, a tracker or a number of steps makes no other")
+    assert not list(warnings(planned(["-m", "rule.lr=1,2"])[0]))
 
 
 @pytest.mark.parametrize(
@@ -221,7 +227,7 @@ def test_a_job_that_is_killed_takes_no_other_with_it(swept_once) -> None:
     one = sweep(folder / "runs", "five")
     states = {job.words[0].partition("=")[2].strip("'"): job.state for job in one.jobs}
     assert states["no"] == "finished"
-    assert one.counts == {"finished": 2, "failed": 3}
+    assert one.counts == {"finished": 2, "failed": 1, "killed": 2}
     assert not one.lives
 
 
@@ -229,11 +235,11 @@ def test_ls_tells_each_job_and_why_it_failed(swept_once, monkeypatch, capsys) ->
     monkeypatch.chdir(swept_once[0])
     assert ls(["five"]) == 0
     said = capsys.readouterr().out
-    for words in ("model.dies=signal", "2 finished, 3 failed", "killed by SIGKILL", "sandbox resume five"):
+    for words in ("model.dies=signal", "2 finished, 1 failed, 2 killed", "killed by SIGKILL", "sandbox resume five"):
         assert words in said
     ls(["five", "--json"])
     told = json.loads(capsys.readouterr().out)[0]
-    assert told["counts"] == {"finished": 2, "failed": 3}
+    assert told["counts"] == {"finished": 2, "failed": 1, "killed": 2}
     assert {"own"} <= set(next(job for job in told["jobs"] if job["state"] == "finished")["latest"])
     assert ls([]) == 0
     assert "2/5" in capsys.readouterr().out
@@ -281,12 +287,12 @@ KILLS = 20
 
 
 @pytest.fixture
-def begin(tmp_path: Path) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+def begin(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Launches `LONG` in a process group of its own."""
     begun: list[subprocess.Popen[bytes]] = []
 
-    def start() -> subprocess.Popen[bytes]:
-        begun.append(subprocess.Popen([*COMMAND, *LONG], cwd=tmp_path, stdout=subprocess.DEVNULL,
+    def start(*words: str) -> subprocess.Popen[bytes]:
+        begun.append(subprocess.Popen([*COMMAND, *LONG, *words], cwd=tmp_path, stdout=subprocess.DEVNULL,
                                       stderr=subprocess.DEVNULL, start_new_session=True))  # fmt: skip
         return begun[-1]
 
@@ -361,6 +367,44 @@ def test_jobs_whose_launch_is_gone_end_with_a_checkpoint(tmp_path: Path, begin) 
     [one] = sweeps(tmp_path / "runs")
     assert set(one.counts) <= {"finished", "interrupted", "missing"}
     assert not one.lives
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("times", [1, 3])
+def test_ctrl_c_in_a_terminal_leaves_every_job_its_last_checkpoint(times: int, tmp_path: Path, begin) -> None:
+    """A terminal sends it to launch and jobs alike, and the launch passes it on."""
+    process = begin("steps=3000")
+    there = time.monotonic() + 90
+    while min([len(path.read_bytes()) for path in tmp_path.glob("runs/*/lineage.jsonl")] or [0]) < 3000 or (
+        len(workers(tmp_path / "runs")) < 2 and time.monotonic() < there
+    ):
+        time.sleep(0.05)
+    for _ in range(times):
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.05)
+    assert process.wait(120) == 130
+    folders = [path.parent for path in tmp_path.glob("runs/*/lineage.jsonl")]
+    assert len(folders) >= 2
+    for folder in folders:
+        known = status(folder)
+        assert known["state"] == "interrupted"
+        newest = max(int(path.stem) for path in (folder / "checkpoint").glob("*.json"))
+        assert newest >= known["step"] - 1  # it may come between a line and what saves it
+        assert len((folder / "lineage.jsonl").read_text().splitlines()) == known["step"] + 1
+
+
+@pytest.mark.slow
+def test_a_sweep_whose_runs_were_moved_is_not_begun_anew_elsewhere(tmp_path: Path) -> None:
+    assert run(tmp_path, "-m", *TINY, "seed=0,1", "sweep=gone").returncode == 0
+    (tmp_path / "moved").mkdir()
+    (tmp_path / "runs").rename(tmp_path / "moved" / "runs")
+    found = run(tmp_path, "resume", "gone", "steps=9", "--runs", "moved/runs")
+    assert found.returncode == 2
+    assert "to which they were moved" in found.stderr
+    found = run(tmp_path, "resume", "gone", "steps=9", "runs=moved/runs")
+    assert found.returncode == 0, found.stderr
+    assert sweep(tmp_path / "moved" / "runs", "gone").counts == {"finished": 2}
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.slow

@@ -24,6 +24,15 @@ def texts(folder: Path) -> tuple[list[bytes], bool]:
     return whole, bool(torn)
 
 
+def reached(folder: Path) -> int:
+    """The last step of the top level, which is that of the first line; 0 where there is no line."""
+    top = step = 0
+    for line in read(folder, Reader(edits=False)) if (folder / LINEAGE).is_file() else ():
+        top = top or line["level"]
+        step = line["step"] if line["level"] == top else step
+    return step
+
+
 def read(folder: Path, reader: Reader | None = None) -> Iterator[Line]:
     """Every whole line, one at a time; `reader` remembers what later lines leave out. Raises `LineageError` naming the
     line that can't be read."""

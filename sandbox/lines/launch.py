@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +20,8 @@ from sandbox.core.error import LineageError, explain
 from sandbox.lines.whole import write_whole
 
 LAUNCHES, PLAN, MANIFEST = "launches", ".plan.json", ".jsonl"
+AROUND = ("label", "runs", "tracker", "steps", "trust", "force", "check", "objective", "launch", "sweep", "hydra",
+          "hydra/launcher", "hydra/sweeper")  # fmt: skip
 SEEDS, LABELLED = ("seed", "seeds"), ("label", "experiment", "preset")
 Entry = dict[str, Any]
 
@@ -120,6 +122,11 @@ def arm_of(label: str, apart: Sequence[str]) -> str:
     where that was chosen, or follows from the preset that was."""
     words = [word.lstrip("+") for word in apart if key_of(word) not in SEEDS]
     return label if not words or any(key_of(word) in LABELLED for word in words) else " ".join(words)
+
+
+def what(words: Iterable[str]) -> frozenset[str]:
+    """The words of a job that say what it is, and not how it is called, watched or launched, nor how long it lives."""
+    return frozenset(word.lstrip("+") for word in words if key_of(word).partition(".")[0] not in AROUND)
 
 
 def key_of(word: str) -> str:

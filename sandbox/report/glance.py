@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,7 +23,8 @@ class Question:
     """`ask` in words, `number` what is told, `answers` {place of the arm: its interval at the last step}. `above`,
     `below`, `open`: what it means that the interval lies on a side of 0, or holds it; empty where 0 means nothing.
     `first`: which end is told first. `missing`: what to do where no arm has an answer. `note`: what the answers leave
-    open. `warns`: whether to lie above 0 is bad news."""
+    open. `warns`: whether to lie above 0 is bad news. `tied`: how many arms are not told apart from the one that is
+    told first, paired by seed."""
 
     ask: str
     number: str
@@ -35,6 +36,7 @@ class Question:
     missing: str = ""
     note: str = ""
     warns: bool = False
+    tied: int = 0
 
     @property
     def ranked(self) -> list[int]:
@@ -84,7 +86,17 @@ def _fares(arms: Sequence[Arm], reading: Reading) -> Question:
     finals = {place: values for place, arm in enumerate(arms) if (values := arm.final(reading.name)) is not None}
     answers = {place: interval(values) for place, values in finals.items()}
     best = "highest" if reading.better == "higher" else "lowest"
-    return Question(f"Where is {letter(reading)} {best}?", head(reading), answers, first=reading.better)
+    asked = Question(f"Where is {letter(reading)} {best}?", head(reading), answers, first=reading.better)
+    return replace(asked, tied=_tied(arms, finals, asked.ranked[0])) if answers else asked
+
+
+def _tied(arms: Sequence[Arm], finals: Mapping[int, np.ndarray], first: int) -> int:
+    """How many arms have a reading whose paired difference from that of the first one's holds 0."""
+    count = 0
+    for place in finals.keys() - {first}:
+        _, a, b = np.intersect1d(arms[first].seeds, arms[place].seeds, return_indices=True)
+        count += not len(a) or paired(finals[first][a], finals[place][b]).sign == 0
+    return count
 
 
 def stand_out(arms: Sequence[Arm], asked: Sequence[Question], found: Sequence[Difference], study: Study) -> list[int]:

@@ -11,10 +11,10 @@ from statistics import mean
 from typing import Any
 
 from sandbox.core.error import LineageError, did_you_mean, explain
-from sandbox.lines.launch import LAUNCHES, Entry, Plan, entries, key_of, launches, lives, read_plan, sweep_of
+from sandbox.lines.file import reached
+from sandbox.lines.launch import LAUNCHES, Entry, Plan, entries, launches, lives, read_plan, sweep_of, what
 from sandbox.lines.place import living, status
 
-AROUND = ("label", "runs", "tracker", "steps", "trust", "force", "check", "objective", "hydra", "hydra/launcher")
 OPEN = ("failed", "killed", "interrupted", "missing")  # what `sandbox resume` begins anew or goes on with
 
 
@@ -40,7 +40,7 @@ class Job:
     @property
     def name(self) -> str:
         """Its label, and by what it differs."""
-        return " ".join([self.label, *self.words])
+        return " ".join([self.label, *self.words]).strip() or f"job {self.number}"
 
 
 @dataclass(frozen=True)
@@ -106,16 +106,11 @@ def read_sweep(name: str, manifests: Sequence[Path]) -> Sweep:
             mine = told.get(number, [])
             words = plan.jobs[number] if plan and number < len(plan.jobs) else ()
             folder = _folder(manifest, mine)
-            key = _what(words) or folder or (manifest, number)
+            key = what(words) or folder or (manifest, number)
             found[key] = _job(number, tuple(plan.apart(number)) if plan else (), folder, mine, goes,
                               found.get(key))  # fmt: skip
     jobs = tuple(replace(job, number=place) for place, job in enumerate(found.values()))
     return Sweep(name, tuple(manifests), plan, alive, jobs)
-
-
-def _what(words: Iterable[str]) -> frozenset[str]:
-    """The words of a job that say what it is, and not how it is launched."""
-    return frozenset(word for word in words if key_of(word).partition(".")[0] not in AROUND)
 
 
 def _by_job(told: Iterable[Entry]) -> dict[int, list[Entry]]:
@@ -143,7 +138,8 @@ def _job(number: int, words: tuple[str, ...], folder: Path | None, told: Sequenc
         folder = before.folder  # this launch has not come to it yet
     known = now(folder) if folder is not None else {}
     if not known:
-        state = "failed" if why else "waiting" if goes else "missing"
+        ended = next((entry.get("state", "failed") for entry in told if "error" in entry), "missing")
+        state = "waiting" if goes and not why else ended
         return Job(number, label, words, None, state, why=why)
     state, step, steps = known["state"], known.get("step", 0), known.get("steps", 0)
     if goes and not told and state in OPEN:
@@ -161,5 +157,5 @@ def now(folder: Path) -> dict[str, Any]:
     except json.JSONDecodeError:
         return {}
     if known.get("state") == "running" and not living(folder):
-        return {**known, "state": "killed", "error": known.get("error") or "its process was killed"}
-    return known
+        known = {**known, "state": "killed", "error": known.get("error") or "its process was killed"}
+    return {**known, "step": reached(folder)} if known.get("state") == "killed" else known

@@ -14,12 +14,14 @@ from typing import Any
 
 import yaml
 
+from sandbox.compose import quoted
 from sandbox.core.error import ConfigError, LineageError, explain
 from sandbox.lines.format import config_of
-from sandbox.lines.launch import append
+from sandbox.lines.launch import append, key_of
 from sandbox.lines.place import free, status
 from sandbox.report.sweeps import OPEN, Sweep, now, sweep, sweeps
 from sandbox.sweep.launch import launch
+from sandbox.sweep.plan import planned
 
 ABOUT, CONFIG = "about.json", "config.yaml"
 MIB = 2**20
@@ -42,7 +44,14 @@ def resume(runs: Path, name: str | None, words: Sequence[str] = ()) -> int:
     if not Path(one.plan.folder).is_dir():
         raise ConfigError(explain(expected=f"the folder in which {one.name} was launched", got=f"no {one.plan.folder}",
                                   do="Give the command again where its runs are now."))  # fmt: skip
+    here = one.launches[-1].parent.resolve()
+    words = [f"runs={quoted(str(here.parent))}" if key_of(word) == "runs" else word for word in words]
     os.chdir(one.plan.folder)
+    there = planned([*one.plan.command, *words])[1].resolve()
+    if there != here:
+        raise ConfigError(explain(expected=f"{one.name} where its command keeps runs, in {there.parent}",
+                                  got=f"{here.parent}, to which they were moved",
+                                  do=f"sandbox resume {one.name} runs={here.parent}, or move them."))  # fmt: skip
     return launch([*one.plan.command, *words, f"sweep={one.name}"])
 
 

@@ -23,7 +23,7 @@ from sandbox.lines.launch import append, entries, me, read_plan
 from sandbox.lines.place import mark
 from sandbox.places import Place, folder_of, trusted_by
 
-ENDS = (signal.SIGTERM, signal.SIGHUP)  # what a scheduler, a time limit or a closed terminal sends
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # a key, a scheduler or a time limit, a closed terminal
 WARNS = signal.SIGUSR2  # what a scheduler sends some time before it takes the machine away
 PINNED = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # libraries read them as they are loaded
 TRACEBACK = "traceback.txt"  # in the folder of a run that failed by an exception that nobody foresaw
@@ -88,7 +88,8 @@ def pin(threads: int) -> None:
 
 @contextmanager
 def ended_as_interrupted(first: Callable[[int], None] = lambda number: None) -> Iterator[None]:
-    """SIGTERM and SIGHUP do what Ctrl-C does, once, after they have been handed to `first`. Those that are ignored
+    """SIGINT (Ctrl-C), SIGTERM and SIGHUP interrupt the block, once, after they have been handed to `first`: a second
+    one, as where a terminal and a launch both send theirs, breaks off no last checkpoint. Those that are ignored
     (nohup) stay so. So does SIGUSR2; a launcher that listens to it, to queue the job again, hears it once the block has
     been left, that is, after the last checkpoint."""
     came = list[int]()
@@ -153,10 +154,12 @@ def lost(manifest: Path, number: int, why: str) -> dict[str, Any]:
     mine = [one for one in entries(manifest) if one.get("job") == number and "folder" in one]
     if not mine:
         plan = read_plan(manifest)
-        return {"job": number, "label": f"job {number}", "apart": plan.apart(number) if plan else [], "error": why}
+        return {"job": number, "label": f"job {number}", "apart": plan.apart(number) if plan else [], "state": "killed",
+                "error": why}  # fmt: skip
     folder = Path(mine[-1]["folder"])
     mark(folder, "killed", why)
-    return {**{key: mine[-1][key] for key in ("job", "label", "apart")}, "run": folder.name, "error": why}
+    kept = {key: mine[-1][key] for key in ("job", "label", "apart")}
+    return {**kept, "run": folder.name, "state": "killed", "error": why}
 
 
 def returned(words: Sequence[str], value: Any) -> JobReturn:

@@ -25,7 +25,7 @@ from sandbox.sweep.plan import SEVERAL, called, planned, warnings
 
 QUIET = ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i", "--version", "--shell-completion", "-sc")
 VALUED = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--cfg", "-c")
-GRACE = 10.0  # seconds that other processes of a launch have for a last checkpoint
+GRACE = 30.0  # seconds that other processes of a launch have for a last checkpoint
 
 _hydra_main = hydra.main(**BASE, config_path="pkg://sandbox.conf", config_name="config")(live)
 

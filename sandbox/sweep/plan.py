@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from sandbox.compose import BUNDLES, as_typed, bare, loader, raw
 from sandbox.core.error import ConfigError, explain
-from sandbox.lines.launch import LAUNCHES, Plan, key_of, launches, read_plan, swept
+from sandbox.lines.launch import LAUNCHES, Plan, key_of, launches, read_plan, swept, what
 from sandbox.lines.place import checked_label
 from sandbox.places import named
 
@@ -68,9 +68,19 @@ def jobs_of(arguments: Sequence[str]) -> list[list[str]]:
 
 
 def warnings(plan: Plan) -> Iterator[str]:
-    """What a user may not expect of a sweep, in sentences: runs whose seeds overlap are no independent samples."""
-    if not {"seed", "seeds"} & set(plan.varies):
-        return
+    """What a user may not expect of a sweep, in sentences: jobs that are one run, and runs whose seeds overlap, which
+    are no independent samples."""
+    runs = {what(job) for job in plan.jobs}
+    if len(runs) < len(plan.jobs):
+        yield (
+            f"{len(plan.jobs)} jobs are {len(runs)} run(s): a label, a tracker or a number of steps makes no other, "
+            "and it is lived once."
+        )
+    if {"seed", "seeds"} & set(plan.varies):
+        yield from _overlaps(plan)
+
+
+def _overlaps(plan: Plan) -> Iterator[str]:
     jobs = sorted((_without_seeds(job), job) for job in plan.jobs)
     for _, same in groupby(jobs, key=lambda pair: pair[0]):
         spans = sorted({_span(job, plan.command) for _, job in same} - {None})  # type: ignore[type-var]

@@ -38,7 +38,7 @@ from sandbox.sweep.memory import Memory
 
 PRELOADED = ["sandbox.sweep.job", "sandbox.experiment", "sandbox.sweep.processes"]
 NAMESPACE = "hydra_plugins"
-GRACE = 10.0  # seconds that jobs have for a last checkpoint once they are told to end
+GRACE = 30.0  # seconds that jobs have for a last checkpoint once they are told to end
 LOOK = 0.5  # seconds between two looks at how much memory a job holds
 
 

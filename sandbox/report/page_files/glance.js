@@ -43,8 +43,7 @@ function card(question) {
     const [mean, low, high, n] = question.answers[place];
     return { arm: ARMS[place].name, mean, low, high, n, outcome: outcome(question, question.answers[place]) };
   });
-  const room = question.above ? SHORT / 2 : SHORT; // a verdict takes the other half
-  const long = ranked.some((place) => short(ARMS[place].name).length > room);
+  const long = Boolean(question.above) || ranked.some((place) => short(ARMS[place].name).length > SHORT); // a verdict takes room
   const list = el("ol", { class: long ? "rank long" : "rank" });
   const [from, to] = reach(mostly(ranked.slice(0, 40).flatMap((place) => question.answers[place].slice(0, 3))), 0.04);
   const ends = question.above ? [Math.min(from, 0), Math.max(to, 0)] : [from, to];
@@ -65,7 +64,9 @@ function answer(question, ranked) {
   if (!ranked.length) return null;
   if (!question.above) {
     const best = ranked[0];
-    return el("p", { class: "answer" }, armButton(best), ` ${told(question.answers[best])}`);
+    const tied = best === question.ranked[0] ? question.tied : 0; // a filter may have taken the one that it is about
+    return el("p", { class: "answer" }, armButton(best), ` ${told(question.answers[best])}`,
+      tied ? el("span", { class: "verdict", text: `${tied} not told apart from it` }) : null);
   }
   const yes = ranked.filter((place) => sign(question.answers[place]) > 0);
   const single = ranked.filter((place) => question.answers[place][3] < 2).length;

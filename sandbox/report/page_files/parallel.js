@@ -23,7 +23,7 @@ function parallel() {
   const place = document.getElementById("parallel");
   place.append(el("h2", { text: "From settings to readings" }));
   const found = coordinates();
-  if (ARMS.length < 2 || found.length < 2) return place.append(el("p", { class: "none", text: "One arm has nothing to be set against." }));
+  if (ARMS.length < 2 || found.length < 2) return place.append(el("p", { class: "none", text: "Fewer than two arms: nothing is set against another." }));
   const box = el("div", { class: "plot scroll" });
   hold(box, () => drawParallel(box, found));
   hoverers.push(() => { if (held.get(box).seen) drawParallel(box, found); });

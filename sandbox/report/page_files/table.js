@@ -31,7 +31,7 @@ function sorted(items, columns, start) {
     const turn = (by) => el("button", { type: "button", class: "quiet", text: by < 0 ? "‹ before" : "after ›", disabled: order.page + by < 0 || order.page + by >= pages,
       onclick: () => { order.page += by; draw(); } });
     holder.replaceChildren(el("div", { class: "scroll", tabindex: "0" }, el("table", {}, el("thead", {}, el("tr", {}, ...headed)), el("tbody", {}, ...body))),
-      pages > 1 ? el("p", { class: "pages" }, turn(-1), ` page ${order.page + 1} of ${pages} (${rows.length} rows) `, turn(1)) : el("p", { class: "pages", text: `${rows.length} rows` }));
+      pages > 1 ? el("p", { class: "pages" }, turn(-1), ` page ${order.page + 1} of ${pages} (${rows.length} rows) `, turn(1)) : el("p", { class: "pages", text: `${rows.length} row${rows.length === 1 ? "" : "s"}` }));
   };
   hold(holder, draw);
   draw();

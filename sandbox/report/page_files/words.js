@@ -26,7 +26,7 @@ function dataTable(title, rows) {
     el("tbody", {}, ...rows.slice(0, MOST_ROWS).map((row) =>
       el("tr", {}, ...keys.map((key) => el("td", { text: plain(row[key]) }))))));
   const name = title.replace(/[^\w]+/g, "-").replace(/^-|-$/g, "").toLowerCase() || "data";
-  const cut = rows.length > MOST_ROWS ? `the first ${MOST_ROWS} of ${rows.length} rows; the files have all` : `${rows.length} rows`;
+  const cut = rows.length > MOST_ROWS ? `the first ${MOST_ROWS} of ${rows.length} rows; the files have all` : `${rows.length} row${rows.length === 1 ? "" : "s"}`;
   return [
     el("p", {}, cut, " ",
       el("button", { type: "button", class: "quiet", text: "CSV", onclick: () => save(`${name}.csv`, "text/csv", csv(keys, rows)) }), " ",
