@@ -26,6 +26,7 @@ from sandbox.lines.line import Line
 from sandbox.objects import configured
 from sandbox.report.progress import watch
 from sandbox.report.read import Failure, failures, folders, unfolded
+from sandbox.report.sweeps import now
 from sandbox.tables import Columns
 
 FAILURE = [field.name for field in fields(Failure)]
@@ -54,7 +55,7 @@ class Run:
     @property
     def status(self) -> dict[str, Any]:
         """What the run last said of itself: its state, the step that it has reached, and its error if it failed."""
-        return json.loads((self.folder / "status.json").read_text())
+        return now(self.folder)
 
     @cached_property
     def readings(self) -> Columns:

@@ -12,8 +12,8 @@ from sandbox.core.error import ConfigError, explain
 from sandbox.lines import file
 from sandbox.lines.format import config_of
 from sandbox.lines.line import Line, Reader
-from sandbox.lines.place import status
 from sandbox.report.arms import flat
+from sandbox.report.sweeps import now
 
 EDITS = ("level", "step", "seed", "path", "value", "verdict", "why")
 VERDICTS = ("level", "step", "seed", "verdict", "why", "anchor", "note")
@@ -162,7 +162,7 @@ def configs_of(runs: Iterable[tuple[Path, str]]) -> Columns:
     key of its configuration with dots between, None where it does not have that."""
     found: list[tuple[dict[str, Any], dict[str, list[Any]]]] = []
     for folder, label in runs:
-        told = status(folder)
+        told = now(folder)
         front = {"run": folder.name, "label": label, "state": told.get("state"), "step": told.get("step"),
                  "error": told.get("error")}  # fmt: skip
         settings = flat(config_of(folder))

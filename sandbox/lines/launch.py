@@ -11,12 +11,11 @@ import json
 import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox.core.error import LineageError, explain
 from sandbox.lines.whole import write_whole
 
 LAUNCHES, PLAN, MANIFEST = "launches", ".plan.json", ".jsonl"
@@ -52,17 +51,15 @@ def write_plan(manifest: Path, plan: Plan) -> None:
 
 
 def read_plan(manifest: Path) -> Plan | None:
-    """The plan of a launch; None where there is none, as beside those of earlier versions."""
+    """The plan of a launch; None where there is none, as beside those of earlier versions, or none that can be read:
+    its manifest tells which runs there are."""
     path = manifest.with_suffix(PLAN)
-    if not path.is_file():
-        return None
     try:
         told = json.loads(path.read_text())
         return Plan(told["sweep"], tuple(told["command"]), told["folder"], tuple(told["varies"]),
                     tuple(map(tuple, told["jobs"])), told["began"])  # fmt: skip
-    except (ValueError, KeyError, TypeError) as error:
-        raise LineageError(explain(expected=f"the plan of a launch in {path}", got=f"{type(error).__name__}: {error}",
-                                   do="Remove it: its manifest tells which runs there are."))  from error  # fmt: skip
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def append(manifest: Path, entry: Mapping[str, Any]) -> None:
@@ -75,7 +72,17 @@ def entries(manifest: Path) -> list[Entry]:
     """Every whole line. One of {`job`, `label`, `steps`, `pid`, `host`, `folder`}: a job that has found its folder;
     {`job`, `label`, `error`}: one that failed; {`job`, `told`}: a sentence for the user; {`job`, `pruned`}: the step at
     which a search ended it."""
-    return [json.loads(line) for line in manifest.read_bytes().split(b"\n")[:-1] if line]
+    found = list[Entry]()
+    for line in manifest.read_bytes().split(b"\n")[:-1]:
+        with suppress(ValueError):  # a line was torn where its writer was killed, or its disk was full
+            found.append(json.loads(line))
+    return [entry for entry in found if isinstance(entry, dict)]
+
+
+def folder_of(manifest: Path, entry: Mapping[str, Any]) -> Path:
+    """Where a run of a launch is: as written, or beside the launches where all of it was moved."""
+    written = Path(entry["folder"])
+    return written if written.is_dir() else manifest.parents[1] / written.name
 
 
 @contextmanager

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import re
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from sandbox.core.error import ConfigError, explain
 from sandbox.lines.whole import write_whole
@@ -39,10 +40,20 @@ def folder_name(label: str, identity: str) -> str:
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
     """The folder for one process alone; a second one waits for it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if _is(lock, folder / LOCK):  # else the folder was removed while this process waited
+                yield
+                return
+
+
+def _is(file: IO[str], path: Path) -> bool:
+    try:
+        return os.fstat(file.fileno()).st_ino == path.stat().st_ino
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

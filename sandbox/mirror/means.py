@@ -62,11 +62,6 @@ def averaged(runs: Sequence[Run], words: dict[str, Any]) -> str:
     return f"{where.name}, of {len(runs)} runs: {board.rows} rows, {Path(board.open.dir).parent}"
 
 
-def seeds_of(run: Run) -> range:
-    """The seeds of a run."""
-    return range(run.config["seed"], run.config["seed"] + run.config["seeds"])
-
-
 def named(runs: Sequence[Run], settings: Settings, seeds: Sequence[int]) -> Filed:
     """How it is filed: in the runs' own group, under a name of its own. Other seeds make another run of it."""
     first = filed(runs[0], settings)

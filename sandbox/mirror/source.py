@@ -12,10 +12,12 @@ from sandbox.core.error import LineageError, explain
 from sandbox.core.reading import Reading
 from sandbox.lines.file import LINEAGE
 from sandbox.lines.format import config_of
-from sandbox.lines.launch import LAUNCHES, MANIFEST, entries
+from sandbox.lines.launch import LAUNCHES, MANIFEST, entries, folder_of, launches, sweep_of
 from sandbox.lines.line import Line, Reader
 from sandbox.lines.place import status
 from sandbox.lines.readings import read_readings
+
+RUNS = Path("runs")
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,14 @@ def read_run(folder: Path) -> Run:
 
 
 def folders(paths: Sequence[str]) -> list[Path]:
-    """Every run folder that is named: by itself, by a folder that holds some, or by the manifest of a launch."""
+    """Every run folder that is named: by itself, by a folder that holds some, by the manifest of a launch, or by the
+    name of a sweep in `runs`."""
     found: dict[Path, None] = {}
-    for path in map(Path, paths):
+    known = launches(RUNS)
+    manifests = {path: [one for one in known if sweep_of(one) == path] for path in paths if not Path(path).exists()}
+    for path in (Path(one) for name in paths for one in manifests.get(name) or [name]):
         if path.is_file() and path.suffix == MANIFEST:
-            named = [Path(entry["folder"]) for entry in entries(path) if "folder" in entry]
-            inside = [one if one.exists() else path.parents[1] / one.name for one in named]
+            inside = [folder_of(path, entry) for entry in entries(path) if "folder" in entry]
         elif (path / "config.yaml").is_file():
             inside = [path]
         else:

@@ -169,6 +169,7 @@ class Shown:
         self.seen: dict[Path, Glimpse] = {}
         self.tasks: dict[Path, TaskID] = {}
         self.spoke, self.next = time.monotonic(), 0.0
+        self.left: float | None = None
         self.plan = read_plan(manifest) if manifest.is_file() else None
         self.jobs = len(self.plan.jobs) if self.plan else 0
 
@@ -209,21 +210,27 @@ class Shown:
         """`  [3 of 30, about 4 min left]`, in a sweep."""
         if self.jobs < 2:
             return ""
-        left = _about(read_sweep("", [self.manifest]).left)
+        left = _about(self._left())
         return f"  [{self._ended()} of {self.jobs}{', ' if left else ''}{left}]"
+
+    def _left(self) -> float | None:
+        """Seconds until the sweep ends; looked up as seldom as it is dear, for many jobs are many files."""
+        began = time.monotonic()
+        if began >= self.next:
+            self.left = read_sweep("", [self.manifest]).left
+            self.next = time.monotonic() + max(2.0, 50 * (time.monotonic() - began))
+        return self.left
 
     def _ended(self) -> int:
         return sum(glimpse.ended for glimpse in self.seen.values())
 
     def _sweep(self) -> None:
-        if self.jobs < 2 or self.quiet or self.plan is None or time.monotonic() < self.next:
+        if self.jobs < 2 or self.quiet or self.plan is None:
             return
-        began = time.monotonic()
         if self.manifest not in self.tasks:
             self.tasks[self.manifest] = self.bars.add_task(escape(self.plan.sweep), state="jobs", left="", figures="")
-        left = _about(read_sweep("", [self.manifest]).left)
+        left = _about(self._left())
         self.bars.update(self.tasks[self.manifest], completed=self._ended(), total=self.jobs, left=left)
-        self.next = time.monotonic() + max(2.0, 50 * (time.monotonic() - began))  # many jobs are many files
 
 
 def _about(seconds: float | None) -> str:

@@ -15,7 +15,7 @@ from sandbox.core.error import LineageError, did_you_mean, explain
 from sandbox.core.reading import Reading
 from sandbox.lines.file import LINEAGE, read, texts
 from sandbox.lines.format import config_of
-from sandbox.lines.launch import arm_of, launches, lives, sweep_of
+from sandbox.lines.launch import arm_of, folder_of, launches, lives, sweep_of
 from sandbox.lines.line import Line, Reader
 from sandbox.lines.readings import described, read_readings
 from sandbox.report.sweeps import now, read_sweep
@@ -73,15 +73,17 @@ def read_run(folder: Path, label: str | None = None) -> Run:
     )
 
 
-def last(folder: Path, name: str | None) -> float | None:
-    """The mean over seeds of a reading when it was last taken, by default P, or A where no meter reads P; None where it
-    never was taken. Raises `LineageError` for a name that the run doesn't have."""
+def last(folder: Path, name: str | None, steps: int) -> float | None:
+    """The mean over seeds of a reading when it was last taken in so many steps (a run may have lived longer), by
+    default P, or A where no meter reads P; None where it never was taken. Raises `LineageError` for a name that the run
+    doesn't have."""
     run = read_run(folder)
     name = name or next((one for one in (PROCESS, "own") if one in run.columns), "own")
     if name not in run.columns and not any(described(name, [reading]) for reading in run.readings):
         raise LineageError(explain(expected="a reading of this run as its objective", got=f"'{name}'",
                                    do=did_you_mean(name, list(run.columns))))  # fmt: skip
-    values = run.series(name)[1]
+    at, values = run.series(name)
+    values = values[at <= steps]
     return float(values[-1].mean()) if len(values) else None
 
 
@@ -137,9 +139,14 @@ def find_runs(paths: Sequence[str | Path], runs: Path = RUNS) -> list[Run]:
 def folders(paths: Sequence[str | Path], runs: Path = RUNS) -> list[tuple[Path, str]]:
     """Folder and label of every run that `paths` name (see `find_runs`), each once, in order."""
     found: dict[tuple[Path, str], tuple[Path, str]] = {}
-    for path in unfolded(paths, runs):
-        for folder, label in _runs_at(path):
-            found.setdefault((folder.resolve(), label), (folder, label))
+    for path in map(Path, paths):
+        mine: dict[Path, set[str]] = {}  # a launch may call one run by two labels; the next of its sweep by no third
+        for one in unfolded([path], runs):
+            there = set(mine)
+            for folder, label in _runs_at(one):
+                if folder.resolve() not in there:
+                    mine.setdefault(folder.resolve(), set()).add(label)
+                    found.setdefault((folder.resolve(), label), (folder, label))
     return list(found.values())
 
 
@@ -172,12 +179,6 @@ def over(paths: Sequence[Path]) -> bool:
     return not any(now(folder).get("state") == "running" for folder, _ in folders(paths))
 
 
-def _folder(manifest: Path, entry: Mapping[str, Any]) -> Path:
-    """As written, or beside the manifest's `launches/`."""
-    folder = Path(entry["folder"])
-    return folder if folder.exists() else manifest.parents[1] / folder.name
-
-
 def newest_launch(runs: Path) -> Path:
     """The manifest of the last launch."""
     manifests = launches(runs)
@@ -196,7 +197,7 @@ def read_manifest(path: Path) -> list[tuple[Path, str]]:
             entry = json.loads(text)
             if "folder" not in entry:
                 continue
-            job, folder = entry.get("job", number), _folder(path, entry)
+            job, folder = entry.get("job", number), folder_of(path, entry)
             label = arm_of(entry["label"], entry.get("apart", []))
         except (ValueError, KeyError, TypeError) as error:
             raise LineageError(explain(expected=f"a folder and a label on line {number} of {path}", got=text[:80],

@@ -17,12 +17,13 @@ from rich.text import Text
 from sandbox.lines.readings import read_readings
 from sandbox.report.progress import span
 from sandbox.report.readings import BUILT_IN, letter
-from sandbox.report.sweeps import OPEN, Job, Sweep, sweep, sweeps
+from sandbox.report.sweeps import Job, Sweep, sweep, sweeps
 from sandbox.report.table import number
 
-INKS = {"finished": "green", "running": "cyan", "waiting": "bright_black", "interrupted": "yellow", "missing": "yellow",
-        "failed": "red", "killed": "red"}  # fmt: skip
-SHOWN = 5  # headlines beside a job
+INKS = {"finished": "green", "running": "cyan", "waiting": "bright_black", "pruned": "bright_black",
+        "interrupted": "yellow", "missing": "yellow", "failed": "red", "killed": "red"}  # fmt: skip
+SHOWN = 5  # headlines beside a job, where there is room
+NARROW = 26  # columns that the words of a job have at least
 
 
 def ls(runs: Path, names: Sequence[str], *, as_json: bool) -> int:
@@ -37,7 +38,7 @@ def ls(runs: Path, names: Sequence[str], *, as_json: bool) -> int:
         console.print(_all(found) if found else f"No sweep under {runs}. `sandbox -m KEY=A,B` begins one.")
         return 0
     for one in found:
-        console.print(_one(one))
+        console.print(_one(one, console.width))
         for job in [job for job in one.jobs if job.why]:
             where = f" ({job.folder.name})" if job.folder else ""
             console.print(Text(f"{job.name}{where}: {job.why}", INKS[job.state]))
@@ -69,13 +70,13 @@ def _states(one: Sweep) -> Text:
     return Text(", ").join(Text(f"{count} {state}", INKS[state]) for state, count in one.counts.items())
 
 
-def _one(one: Sweep) -> Table:
+def _one(one: Sweep, width: int) -> Table:
     left = f", about {span(one.left)} left" if one.left is not None else ""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, title=Text(f"{one.name}: ") + _states(one) + Text(left),
                   title_justify="left")  # fmt: skip
-    columns = _columns(one.jobs)
+    columns = _columns(one.jobs, most=max(0, (width - 2 * NARROW) // 14))
     table.add_column("job", justify="right", style="dim")
-    table.add_column("run", overflow="fold")
+    table.add_column("run", overflow="fold", min_width=NARROW)
     for title in ("state", "step", "left"):
         table.add_column(title, no_wrap=True, justify="right" if title != "state" else "left")
     for title in columns.values():
@@ -90,7 +91,7 @@ def _one(one: Sweep) -> Table:
     return table
 
 
-def _columns(jobs: Sequence[Job]) -> dict[str, str]:
+def _columns(jobs: Sequence[Job], most: int) -> dict[str, str]:
     """{headline: what it is called in short}, those that some job has read; A first, and no nulls."""
     there = dict.fromkeys(name for job in jobs for name in job.latest)
     said = dict(BUILT_IN)
@@ -99,12 +100,11 @@ def _columns(jobs: Sequence[Job]) -> dict[str, str]:
             said = {reading.name: reading for reading in read_readings(job.folder)} | said
     nulls = {reading.null for reading in said.values()}
     names = sorted((name for name in there if name not in nulls), key=lambda name: name != "own")
-    return {name: letter(said[name]) if name in said else name for name in names[:SHOWN]}
+    return {name: letter(said[name]) if name in said else name for name in names[: min(most, SHOWN)]}
 
 
 def _then(one: Sweep) -> str:
     """What to do next."""
-    unfinished = sum(one.counts.get(state, 0) for state in OPEN)
-    if unfinished and not one.lives:
-        return f"sandbox resume {one.name}    begins or goes on with the {unfinished} that are not finished"
+    if one.open and not one.lives:
+        return f"sandbox resume {one.name}    begins or goes on with the {len(one.open)} that are not finished"
     return f"sandbox report {one.launches[-1]}"

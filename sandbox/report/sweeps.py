@@ -12,7 +12,7 @@ from typing import Any
 
 from sandbox.core.error import LineageError, did_you_mean, explain
 from sandbox.lines.file import reached
-from sandbox.lines.launch import LAUNCHES, Entry, Plan, entries, launches, lives, read_plan, sweep_of, what
+from sandbox.lines.launch import LAUNCHES, Entry, Plan, entries, folder_of, launches, lives, read_plan, sweep_of, what
 from sandbox.lines.place import living, status
 
 OPEN = ("failed", "killed", "interrupted", "missing")  # what `sandbox resume` begins anew or goes on with
@@ -20,10 +20,11 @@ OPEN = ("failed", "killed", "interrupted", "missing")  # what `sandbox resume` b
 
 @dataclass(frozen=True)
 class Job:
-    """A job of a sweep. `words`: by which it differs from the others; `folder`: its run's, None where none was begun;
-    `state`: finished, running, waiting (for a launch that lives), failed, killed, interrupted, or missing (planned, and
-    nobody is about to begin it); `step` of `steps`; `seconds` lived and `left`, as far as its own pace tells; `latest`:
-    {headline: its mean over seeds, as last read}; `why`: the error of one that failed."""
+    """A job of a sweep. `words`: by which it differs from the others, of all that it was `asked`; `folder`: its run's,
+    None where none was begun; `state`: finished, running, waiting (for a launch that lives), pruned (by a search),
+    failed, killed, interrupted, or missing (planned, and nobody is about to begin it); `step` of `steps`; `seconds`
+    lived and `left`, as far as its own pace tells; `latest`: {headline: its mean over seeds, as last read}; `why`: the
+    error of one that failed."""
 
     number: int
     label: str
@@ -36,6 +37,7 @@ class Job:
     left: float | None = None
     latest: Mapping[str, float] = field(default_factory=dict)
     why: str = ""
+    asked: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -55,10 +57,21 @@ class Sweep:
     jobs: tuple[Job, ...]
 
     @property
+    def search(self) -> bool:
+        """Whether its jobs are drawn as it goes: then not all of them may be there yet, and one that failed is told."""
+        return self.plan is not None and "hydra/sweeper=search" in self.plan.command
+
+    @property
+    def open(self) -> tuple[Job, ...]:
+        """The jobs that its command would begin, or go on with."""
+        states = [state for state in OPEN if not (self.search and state == "failed")]
+        return tuple(job for job in self.jobs if job.state in states)
+
+    @property
     def counts(self) -> dict[str, int]:
         """{state: how many jobs}, finished first."""
         found = Counter(job.state for job in self.jobs)
-        return {state: found[state] for state in ("finished", "running", "waiting", *OPEN) if found[state]}
+        return {state: found[state] for state in ("finished", "running", "waiting", "pruned", *OPEN) if found[state]}
 
     @property
     def left(self) -> float | None:
@@ -101,14 +114,16 @@ def read_sweep(name: str, manifests: Sequence[Path]) -> Sweep:
     for manifest in manifests:
         plan, goes = read_plan(manifest), lives(manifest)
         alive = alive or goes
-        told = _by_job(entries(manifest))
+        lines = entries(manifest)
+        told, pruned = _by_job(lines), {entry["job"] for entry in lines if "pruned" in entry}
         for number in sorted({*range(len(plan.jobs) if plan else 0), *told}):
             mine = told.get(number, [])
             words = plan.jobs[number] if plan and number < len(plan.jobs) else ()
             folder = _folder(manifest, mine)
             key = what(words) or folder or (manifest, number)
-            found[key] = _job(number, tuple(plan.apart(number)) if plan else (), folder, mine, goes,
-                              found.get(key))  # fmt: skip
+            job = _job(number, tuple(plan.apart(number)) if plan else (), folder, mine, goes, found.get(key))
+            state = "pruned" if number in pruned and job.state == "interrupted" else job.state
+            found[key] = replace(job, state=state, asked=tuple(words))
     jobs = tuple(replace(job, number=place) for place, job in enumerate(found.values()))
     return Sweep(name, tuple(manifests), plan, alive, jobs)
 
@@ -122,11 +137,8 @@ def _by_job(told: Iterable[Entry]) -> dict[int, list[Entry]]:
 
 
 def _folder(manifest: Path, told: Sequence[Entry]) -> Path | None:
-    """Where a job's run is: as written, or beside the launches where all of it was moved."""
-    written = [Path(entry["folder"]) for entry in told if "folder" in entry]
-    if not written:
-        return None
-    return written[-1] if written[-1].is_dir() else manifest.parents[1] / written[-1].name
+    written = [entry for entry in told if "folder" in entry]
+    return folder_of(manifest, written[-1]) if written else None
 
 
 def _job(number: int, words: tuple[str, ...], folder: Path | None, told: Sequence[Entry], goes: bool,

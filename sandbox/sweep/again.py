@@ -17,9 +17,9 @@ import yaml
 from sandbox.compose import quoted
 from sandbox.core.error import ConfigError, LineageError, explain
 from sandbox.lines.format import config_of
-from sandbox.lines.launch import append, key_of
+from sandbox.lines.launch import Plan, append, key_of, read_plan, what
 from sandbox.lines.place import free, status
-from sandbox.report.sweeps import OPEN, Sweep, now, sweep, sweeps
+from sandbox.report.sweeps import Sweep, now, sweep, sweeps
 from sandbox.sweep.launch import launch
 from sandbox.sweep.plan import planned
 
@@ -38,26 +38,39 @@ def resume(runs: Path, name: str | None, words: Sequence[str] = ()) -> int:
     if one.plan is None:
         raise ConfigError(explain(expected=f"the command of {one.name}", got="none: an earlier version launched it",
                                   do="Give the command again: what is finished is skipped."))  # fmt: skip
-    if not words and not any(job.state in OPEN for job in one.jobs) and one.jobs:
+    plans = _open(one, always=bool(words) or one.search)
+    if not plans:
         print(f"{one.name}: all {len(one.jobs)} jobs are finished")
-        return 0
-    if not Path(one.plan.folder).is_dir():
-        raise ConfigError(explain(expected=f"the folder in which {one.name} was launched", got=f"no {one.plan.folder}",
-                                  do="Give the command again where its runs are now."))  # fmt: skip
     here = one.launches[-1].parent.resolve()
     words = [f"runs={quoted(str(here.parent))}" if key_of(word) == "runs" else word for word in words]
-    os.chdir(one.plan.folder)
-    there = planned([*one.plan.command, *words])[1].resolve()
+    return max([_again(plan, words, here) for plan in plans], default=0)
+
+
+def _open(one: Sweep, *, always: bool) -> list[Plan]:
+    """The plans of the sweep's commands, each once, of which some job is open; `always` that of the newest."""
+    plans = {plan.command: plan for manifest in one.launches if (plan := read_plan(manifest)) is not None}
+    left = {what(plan.jobs[number]) for plan in plans.values() for number in range(len(plan.jobs))} & {
+        what(job.asked) for job in one.open}  # fmt: skip
+    found = [plan for plan in plans.values() if any(what(job) in left for job in plan.jobs)]
+    return found or ([one.plan] if always and one.plan else [])
+
+
+def _again(plan: Plan, words: Sequence[str], here: Path) -> int:
+    if not Path(plan.folder).is_dir():
+        raise ConfigError(explain(expected=f"the folder in which {plan.sweep} was launched", got=f"no {plan.folder}",
+                                  do="Give the command again where its runs are now."))  # fmt: skip
+    os.chdir(plan.folder)
+    there = planned([*plan.command, *words])[1].resolve()
     if there != here:
-        raise ConfigError(explain(expected=f"{one.name} where its command keeps runs, in {there.parent}",
+        raise ConfigError(explain(expected=f"{plan.sweep} where its command keeps runs, in {there.parent}",
                                   got=f"{here.parent}, to which they were moved",
-                                  do=f"sandbox resume {one.name} runs={here.parent}, or move them."))  # fmt: skip
-    return launch([*one.plan.command, *words, f"sweep={one.name}"])
+                                  do=f"sandbox resume {plan.sweep} runs={here.parent}, or move them."))  # fmt: skip
+    return launch([*plan.command, *words, f"sweep={plan.sweep}"])
 
 
 def _unfinished(runs: Path) -> Sweep:
     for one in reversed(sweeps(runs)):
-        if not one.lives and any(job.state in OPEN for job in one.jobs):
+        if not one.lives and one.open:
             return one
     raise LineageError(explain(expected=f"a sweep under {runs} with something left to do", got="none",
                                do="`sandbox ls` tells what there is."))  # fmt: skip

@@ -63,7 +63,7 @@ def live(config: DictConfig) -> float | None:
 
             run["trust"] = [*trusted(run), *trusted_by(words, folders)]
             folder = perform(run, as_typed(words), apart=apart, tell=tell, found=found)
-            return objective(folder, run.get("objective"))
+            return objective(folder, run.get("objective"), run["steps"])
     except SandboxError as error:
         append(manifest, entry | _run(place) | {"error": str(error)})
     except Exception as error:
@@ -73,12 +73,13 @@ def live(config: DictConfig) -> float | None:
     return math.nan
 
 
-def objective(folder: Path, name: str | None) -> float | None:
-    """What a search goes by: the mean over seeds of a reading when it was last taken, by default P, or A of a run that
-    reads no P; None where it was never read. Raises `ConfigError` for a name that no meter of the run reads."""
+def objective(folder: Path, name: str | None, steps: int) -> float | None:
+    """What a search goes by: the mean over seeds of a reading when it was last taken in so many steps, by default P, or
+    A of a run that reads no P; None where it was never read. Raises `LineageError` for a name that no meter of the run
+    reads."""
     from sandbox.report.read import last
 
-    return last(folder, name)
+    return last(folder, name, steps)
 
 
 def pin(threads: int) -> None:

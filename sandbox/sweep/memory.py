@@ -33,7 +33,8 @@ class Memory:
             return f"killed by {name}{held}"
         kills, self.kills = self.kills, _kills()
         if self.kills > kills:
-            return f"out of memory: the kernel killed it{held}. Run fewer jobs at a time (hydra.launcher.n_jobs=1)"
+            said = f"out of memory, it seems: the kernel killed for want of it meanwhile{held}"
+            return f"{said}. Run fewer jobs at a time (hydra.launcher.n_jobs=1)"
         return f"killed by {name}{held}; a kernel that runs out of memory does that"
 
 
@@ -45,10 +46,15 @@ def _all() -> int:
 
 
 def _kills() -> int:
-    """How many processes the kernel has killed for want of memory."""
-    for path, key in (("/proc/vmstat", "oom_kill"), ("/sys/fs/cgroup/memory.events", "oom_kill")):
-        with suppress(OSError, ValueError):
-            for line in Path(path).read_text().splitlines():
-                if line.split()[0] == key:
-                    return int(line.split()[1])
+    """How many processes the kernel has killed for want of memory: in this process's group, or else on this machine."""
+    with suppress(OSError, ValueError, IndexError):
+        own = Path("/proc/self/cgroup").read_text().splitlines()[-1].rpartition(":")[2].strip("/")
+        if own:
+            return _count(Path("/sys/fs/cgroup") / own / "memory.events")
+    with suppress(OSError, ValueError):
+        return _count(Path("/proc/vmstat"))
     return 0
+
+
+def _count(path: Path) -> int:
+    return sum(int(line.split()[1]) for line in path.read_text().splitlines() if line.split()[0] == "oom_kill")

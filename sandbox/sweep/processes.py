@@ -79,7 +79,7 @@ class Processes(Launcher):
         memory = Memory()
         try:
             while living or waiting:
-                while waiting and len(living) < self._most() and not (self.fail_fast and _failed(values)):
+                while waiting and len(living) < self._most() and not (self.fail_fast and self._failed()):
                     living.append(self._begin(context, *waiting.pop(0)))
                 if not living:
                     break
@@ -127,6 +127,9 @@ class Processes(Launcher):
     def _tell(self, entry: dict[str, Any]) -> None:
         append(self._manifest(), entry)
 
+    def _failed(self) -> bool:
+        return any("error" in entry for entry in entries(self._manifest()))
+
     def _manifest(self) -> Path:
         return Path(self.config.launch)
 
@@ -154,10 +157,6 @@ def know(name: str, plugin: type) -> None:
 def _cores() -> int:
     """Those that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _failed(values: dict[int, Any]) -> bool:
-    return any(isinstance(value, float) and math.isnan(value) for value in values.values())
 
 
 def _live(number: int, words: list[str], line: Connection, until: Connection, handed: bytes) -> None:

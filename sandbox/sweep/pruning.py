@@ -12,6 +12,7 @@ from threading import Event, Thread
 from typing import Any
 
 from sandbox.lines.launch import append, entries, here
+from sandbox.lines.place import living
 from sandbox.report.read import read_run
 from sandbox.sweep.trials import Trials
 
@@ -19,10 +20,10 @@ EVERY = 1.0  # seconds between two looks; more where a look takes long
 SHARE = 50  # a look may take this part of the time
 
 
-def course(folder: Path, reading: str) -> list[tuple[int, float]]:
-    """(step, mean over seeds) of a reading wherever it was taken, in order."""
+def course(folder: Path, reading: str, most: int) -> list[tuple[int, float]]:
+    """(step, mean over seeds) of a reading wherever it was taken in the first `most` steps, in order."""
     steps, values = read_run(folder).series(reading)
-    return [(int(step), float(row.mean())) for step, row in zip(steps, values, strict=True)]
+    return [(int(step), float(row.mean())) for step, row in zip(steps, values, strict=True) if step <= most]
 
 
 @contextmanager
@@ -36,12 +37,13 @@ def pruned(trials: Trials, batch: Mapping[int, Any], reading: str, manifest: Pat
             job: int = entry["job"]
             if job not in batch or job in told or "folder" not in entry or not here(entry):
                 continue
-            cut = trials.cut(batch[job].number, course(Path(entry["folder"]), reading))
+            cut = trials.cut(batch[job].number, course(Path(entry["folder"]), reading, entry["steps"]))
             if cut is not None:
                 told.add(job)
                 append(manifest, {"job": job, "pruned": cut})
-                with suppress(ProcessLookupError, PermissionError):
-                    os.kill(entry["pid"], signal.SIGTERM)
+                if living(Path(entry["folder"])):  # else its pid may be somebody else's by now
+                    with suppress(ProcessLookupError, PermissionError):
+                        os.kill(entry["pid"], signal.SIGTERM)
 
     def keep_looking() -> None:
         pause = EVERY

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -29,7 +30,7 @@ from sandbox.lines.launch import Plan, append, entries, key_of, read_plan, write
 from sandbox.lines.place import free
 from sandbox.lines.readings import described
 from sandbox.lines.whole import write_whole
-from sandbox.report.read import PROCESS, last, read_run
+from sandbox.report.read import PROCESS, read_run
 from sandbox.report.readings import OWN
 from sandbox.sweep.outcome import Held, Outcome, told
 from sandbox.sweep.processes import know
@@ -39,16 +40,19 @@ from sandbox.sweep.trials import Trials, check_sampler, opened
 
 SEARCHES, JOURNAL, ASKED, RESULT = "searches", "journal.log", "search.json", "result.json"
 SETTINGS = ("trials", "n_jobs", "sampler", "against", "sampler_seed", "direction", "prune", "held_out")
+TRIES = 2  # times that a trial of which nothing came is lived before the search stops
 DIRECTIONS = {"lower": "minimize", "higher": "maximize"}
 
 
 @dataclass(frozen=True)
 class Ended:
-    """A job that has ended: its words, its value and its folder, as far as it has them."""
+    """A job that has ended: its words, its value and its folder, as far as it has them; `lost`: whether nothing came of
+    it, not even an error of its own."""
 
     words: tuple[str, ...]
     value: float
     folder: Path | None
+    lost: bool = False
 
 
 class Search(Sweeper):
@@ -99,8 +103,14 @@ class Search(Sweeper):
         for name in [self.sampler, *others]:
             study = opened(folder / JOURNAL, name, maximize=goal == "maximize", steps=config["steps"])
             trials = Trials(study, space, name, self.trials, together, self.sampler_seed)
+            lost = Counter[int]()
             while batch := trials.batch():
-                self._live(trials, batch)
+                lost.update(self._live(trials, batch, config["steps"]))
+                if max(lost.values(), default=0) >= TRIES:
+                    raise SandboxError(
+                        f"the {name} search stops: of trial {lost.most_common(1)[0][0]} nothing came, "
+                        "twice (its process was killed, or none was begun); the same command goes on"
+                    )
             outcomes.append(Outcome(name, **trials.counts(), best=trials.best()))
         held = self._held_out(config, space, reading, outcomes)
         table = told(plan, space, reading, goal, outcomes, held)
@@ -153,15 +163,23 @@ class Search(Sweeper):
 
     # ---- trials ------------------------------------------------------------------------------------------------------
 
-    def _live(self, trials: Trials, batch: Sequence[Any]) -> None:
+    def _live(self, trials: Trials, batch: Sequence[Any], steps: int) -> list[int]:
+        """Live these trials and tell what became of them; returns the numbers of those of which nothing came, which
+        stay open: a process that was killed says nothing of what it lived."""
         jobs = {self.jobs + place: trial for place, trial in enumerate(batch)}
         words = [[*trials.space.fixed, *trials.words(trial)] for trial in batch]
         watched = pruned(trials, jobs, self.prune, self.manifest) if self.prune else nullcontext()
         with watched:
             ended = self._launch(words)
+        lost = list[int]()
         for trial, one in zip(batch, ended, strict=True):
-            way = course(one.folder, self.prune) if self.prune and one.folder else []
-            trials.tell(trial, one.value, way, trials.cut(trial.number, way))
+            way = course(one.folder, self.prune, steps) if self.prune and one.folder else []
+            cut = trials.cut(trial.number, way)
+            if one.lost and cut is None:
+                lost.append(trial.number)
+            else:
+                trials.tell(trial, one.value, way, cut)
+        return lost
 
     def _launch(self, words: Sequence[Sequence[str]]) -> list[Ended]:
         """Live these jobs, and say in the plan what they are."""
@@ -170,9 +188,12 @@ class Search(Sweeper):
         first, self.jobs = self.jobs, self.jobs + len(words)
         assert self.launcher is not None
         values = [one.return_value for one in self.launcher.launch(words, initial_job_idx=first)]
-        folders = {one["job"]: Path(one["folder"]) for one in entries(self.manifest) if "folder" in one}
-        return [Ended(tuple(one), math.nan if value is None else float(value), folders.get(first + place))
-                for place, (one, value) in enumerate(zip(words, values, strict=True))]  # fmt: skip
+        told = entries(self.manifest)
+        folders = {one["job"]: Path(one["folder"]) for one in told if "folder" in one}
+        failed = {one["job"] for one in told if "error" in one and one.get("state") != "killed"}
+        ends = [(first + place, math.nan if value is None else float(value)) for place, value in enumerate(values)]
+        return [Ended(tuple(one), value, folders.get(job), lost=math.isnan(value) and job not in failed)
+                for one, (job, value) in zip(words, ends, strict=True)]  # fmt: skip
 
     def _held_out(self, config: dict[str, Any], space: Space, reading: Reading,
                   outcomes: Sequence[Outcome]) -> list[Held]:  # fmt: skip
@@ -184,9 +205,12 @@ class Search(Sweeper):
         fixed = _without(space.fixed, "seed", "seeds")
         self.plan = replace(self.plan, varies=(*space.keys, "seed"))
         ended = self._launch([[*fixed, *words, *seeds] for _, words in best])
-        return [Held(sampler, tuple(read_run(one.folder).series(reading.name)[1][-1].tolist()))
-                for (sampler, _), one in zip(best, ended, strict=True)
-                if one.folder and last(one.folder, reading.name) is not None]  # fmt: skip
+        found = list[Held]()
+        for (sampler, _), one in zip(best, ended, strict=True):
+            if one.folder is not None and math.isfinite(one.value):  # one that was not lived to its end says nothing
+                at, values = read_run(one.folder).series(reading.name)
+                found.append(Held(sampler, tuple(values[at <= config["steps"]][-1].tolist())))
+        return found
 
 
 def _first(space: Space) -> list[str]:

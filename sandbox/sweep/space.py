@@ -73,9 +73,9 @@ def space_of(words: Sequence[str], loader: Any = None) -> Space:
         raise ConfigError(str(error)) from error
     if not axes:
         raise ConfigError(explain(expected="something to search over", got="words of one run", do=f"Say {GRAMMAR}."))
-    for key in ("seed", "seeds", "steps", "label"):
-        if key in axes:
-            raise ConfigError(explain(expected=f"one {key} for all trials", got=swept[key].input_line or key,
+    for key in axes:
+        if key_of(key) in ("seed", "seeds", "steps", "label"):
+            raise ConfigError(explain(expected=f"one {key_of(key)} for all trials", got=swept[key].input_line or key,
                                       do="Set seeds=5, say: each trial is scored by its mean over them."))  # fmt: skip
     fixed = [one.input_line or "" for one in parsed if one.get_key_element() not in axes]
     return Space(tuple(fixed), axes, tuple(one.input_line or "" for one in swept.values()))
