@@ -41,6 +41,9 @@ def entry() -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141  # as a shell tells SIGPIPE
+    except OSError as error:  # a disk that is full or can't be written
+        print(f"expected files that can be read and written; got {error}", file=sys.stderr)
+        return 2
 
 
 if __name__ == "__main__":

@@ -224,10 +224,14 @@ def left_out(config: DictConfig, own: Mapping[str, Any], words: Sequence[str]) -
             continue
         if not _same_class(before, OmegaConf.create(dict(after))):
             continue
-        gone = [f"{key}={before[key]}" for key in before if key not in after or before[key] != after[key]]
+        gone = [f"{key}={before[key]}" for key in before if key not in after or not _same(before[key], after[key])]
         if gone:
             told.append(f"{group}: set for another member by a preset or an experiment, so left out: {', '.join(gone)}")
     return told
+
+
+def _same(one: Any, other: Any) -> bool:
+    return one == other or (one != one and other != other)  # NaN is itself here
 
 
 def _of_its_class(

@@ -190,8 +190,8 @@ def test_a_length_of_time_is_told_in_two_units(seconds: float, said: str) -> Non
 
 @pytest.mark.parametrize(
     ("code", "most", "kills", "said"),
-    [(-9, 3 * 2**30, 1, "out of memory, it seems: the kernel killed for want of it meanwhile, holding 3.00"), (3, 0, 0, "exit code 3"),
-     (-9, 0, 0, "killed by SIGKILL; a kernel"), (-99, 0, 0, "killed by signal 99"),
+    [(-9, 3 * 2**30, 1, "out of memory, it seems: the kernel killed for want of it meanwhile, holding 3.00"),
+     (3, 0, 0, "exit code 3"), (-9, 0, 0, "killed by SIGKILL; a kernel"), (-99, 0, 0, "killed by signal 99"),
      (-11, 2**30, 1, "killed by SIGSEGV, holding 1.00 of")],
 )  # fmt: skip
 def test_why_a_process_ended_is_said_as_far_as_it_is_known(code, most, kills, said, monkeypatch) -> None:

@@ -26,9 +26,17 @@ def format_of(folder: Path) -> int:
 
 
 def config_of(folder: Path) -> dict[str, Any]:
-    """The resolved configuration of a run; raises `LineageError` where its folder is of a newer version."""
+    """The resolved configuration of a run; raises `LineageError` where its folder is of a newer version, or holds none
+    that can be read."""
     known(folder)
-    return yaml.load((folder / "config.yaml").read_text(), LOADER)
+    try:
+        found = yaml.load((folder / "config.yaml").read_text(), LOADER)
+    except yaml.YAMLError as error:
+        found = str(error)
+    if not isinstance(found, dict):
+        what, do = f"the configuration of a run in {folder / 'config.yaml'}", f"Remove it: sandbox rm {folder}"
+        raise LineageError(explain(expected=what, got=repr(found)[:80], do=do))
+    return found
 
 
 def known(folder: Path) -> None:

@@ -69,9 +69,9 @@ def append(manifest: Path, entry: Mapping[str, Any]) -> None:
 
 
 def entries(manifest: Path) -> list[Entry]:
-    """Every whole line. One of {`job`, `label`, `steps`, `pid`, `host`, `folder`}: a job that has found its folder;
-    {`job`, `label`, `error`}: one that failed; {`job`, `told`}: a sentence for the user; {`job`, `pruned`}: the step at
-    which a search ended it."""
+    """Every whole line. One of {`job`, `label`, `steps`, `apart`, `pid`, `host`, `folder`, `launches`}: a job that has
+    found its folder, and where its manifest lay then; {`job`, `label`, `error`}: one that failed; {`job`, `told`}: a
+    sentence for the user; {`job`, `pruned`}: the step at which a search ended it."""
     found = list[Entry]()
     for line in manifest.read_bytes().split(b"\n")[:-1]:
         with suppress(ValueError):  # a line was torn where its writer was killed, or its disk was full
@@ -80,9 +80,13 @@ def entries(manifest: Path) -> list[Entry]:
 
 
 def folder_of(manifest: Path, entry: Mapping[str, Any]) -> Path:
-    """Where a run of a launch is: as written, or beside the launches where all of it was moved."""
-    written = Path(entry["folder"])
-    return written if written.is_dir() else manifest.parents[1] / written.name
+    """Where a run of a launch is: as written, or beside the launches where these were moved or copied since: a copy
+    must not reach into what it was copied from."""
+    written, beside = Path(entry["folder"]), manifest.parents[1] / Path(entry["folder"]).name
+    if "launches" in entry:
+        return written if Path(entry["launches"]) == manifest.parent.resolve() else beside
+    here = written.parent.resolve() == manifest.parents[1].resolve()  # of an earlier version, which didn't say
+    return written if here or not beside.is_dir() else beside
 
 
 @contextmanager

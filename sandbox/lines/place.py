@@ -81,9 +81,12 @@ def living(folder: Path) -> bool:
 
 
 def status(folder: Path) -> dict[str, Any]:
-    """What the run last said of itself; empty where it hasn't begun."""
-    path = folder / STATUS
-    return json.loads(path.read_text()) if path.exists() else {}
+    """What the run last said of itself; empty where it hasn't begun, or where what it said is lost."""
+    try:
+        found = json.loads((folder / STATUS).read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def mark(folder: Path, state: str, why: str) -> bool:

@@ -66,7 +66,10 @@ def settings_of(words: Sequence[str]) -> dict[str, Any]:
     odd = [word for word in words if "=" not in word]
     if odd:
         raise ConfigError(explain(expected="KEY=VALUE", got=f"'{odd[0]}'", do="Say project=mine, for one."))
-    return {key: yaml.safe_load(value) for key, _, value in (word.partition("=") for word in words)}
+    try:
+        return {key: yaml.safe_load(value) for key, _, value in (word.partition("=") for word in words)}
+    except yaml.YAMLError as error:
+        raise ConfigError(explain(expected="values as YAML has them", got=sentence(error), do="Quote them.")) from error
 
 
 def end_of(folder: Path) -> End | None:

@@ -62,7 +62,22 @@ def given(run: Run, words: Mapping[str, Any]) -> Settings:
             raise ConfigError(explain(expected="a setting of a mirror", got=f"'{word}'", do=did_you_mean(word, known)))
     nodes = (run.config.get("tracker") or {}).values()
     own = next((node for node in nodes if str(node.get("_target_", "")).endswith(".wandb.Wandb")), {})
-    return replace(Settings(**{key: value for key, value in own.items() if key in known}), **words)
+    return replace(Settings(**{key: value for key, value in own.items() if key in known}), **_typed(words))
+
+
+def _typed(words: Mapping[str, Any]) -> dict[str, Any]:
+    """These words as their fields take them: a name is text whatever YAML made of it, one tag is a list of one."""
+    found = dict[str, Any]()
+    for key, value in words.items():
+        if key == "tags":
+            found[key] = [str(tag) for tag in (value if isinstance(value, list) else [value])]
+        elif key == "by_seed":
+            if not isinstance(value, bool):
+                raise ConfigError(explain(expected="by_seed=true or by_seed=false", got=repr(value), do="Say either."))
+            found[key] = value
+        else:
+            found[key] = None if value is None else str(value)
+    return found
 
 
 def filed(run: Run, settings: Settings, environment: Mapping[str, str] = os.environ) -> Filed:

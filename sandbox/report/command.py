@@ -105,9 +105,9 @@ def report(
     from sandbox.report.figures import draw
 
     drawn = draw(arms, out, study, told.found, everything=everything)
-    console.print(f"{page} ({size / 1e6:.2f} MB, loads nothing)", style="dim", soft_wrap=True)
+    console.print(f"{page} ({size / 1e6:.2f} MB, loads nothing)", style="dim", soft_wrap=True, markup=False)
     for path in [out / "table.txt", out / "table.json", *drawn, *map(_folder, told.runs)]:
-        console.print(str(path), style="dim", soft_wrap=True)
+        console.print(str(path), style="dim", soft_wrap=True, markup=False)
 
 
 def follow(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -143,7 +142,8 @@ def _folder(manifest: Path, told: Sequence[Entry]) -> Path | None:
 
 def _job(number: int, words: tuple[str, ...], folder: Path | None, told: Sequence[Entry], goes: bool,
          before: Job | None) -> Job:  # fmt: skip
-    label = next((entry["label"] for entry in reversed(told) if not entry["label"].startswith("job ")), "")
+    labels = [str(entry["label"]) for entry in reversed(told)]
+    label = next((one for one in labels if not one.startswith("job ")), "")
     label = label or (before.label if before else "")
     why = next((entry["error"] for entry in told if "error" in entry), "")
     if folder is None and before is not None and before.folder is not None:
@@ -164,10 +164,7 @@ def _job(number: int, words: tuple[str, ...], folder: Path | None, told: Sequenc
 
 def now(folder: Path) -> dict[str, Any]:
     """What a run says of itself, and "killed" for one that says that it runs while nobody lives it."""
-    try:
-        known = status(folder)
-    except json.JSONDecodeError:
-        return {}
+    known = status(folder)
     if known.get("state") == "running" and not living(folder):
         known = {**known, "state": "killed", "error": known.get("error") or "its process was killed"}
     return {**known, "step": reached(folder)} if known.get("state") == "killed" else known

@@ -59,9 +59,9 @@ def show(
         table.add_column("arm", style="bold")
         table.add_column("n", justify="right")
         for reading in block:
-            table.add_column(heads[reading], justify="right")
+            table.add_column(Text(heads[reading]), justify="right")
         for row, arm in enumerate(arms):
-            table.add_row(arm.name, str(len(arm.seeds)), *(cells[reading][row] for reading in block))
+            table.add_row(Text(arm.name), str(len(arm.seeds)), *(cells[reading][row] for reading in block))
         console.print(table)
         title = None
     if found:
@@ -102,7 +102,8 @@ def _differences(found: Sequence[Difference]) -> Table:
     colours = {"holds": "green", "reversed": "red"}
     for difference in found:
         claim = difference.claim
-        table.add_row(f"{difference.letter}  {claim.arm} − {difference.than}", text(difference.interval, signed=True),
+        told = Text(f"{difference.letter}  {claim.arm} − {difference.than}")
+        table.add_row(told, text(difference.interval, signed=True),
                       str(difference.interval.n), ("–", "above 0", "below 0")[claim.sign],
                       Text(difference.outcome, style=colours.get(difference.outcome, "")))  # fmt: skip
     return table

@@ -148,6 +148,9 @@ def rm(runs: Path, names: Sequence[str], *, states: Sequence[str] = (), sure: bo
         print(f"nothing is removed yet: --yes removes these {len(going.folders)} runs and {len(going.files)} files")
         return 0
     for folder in going.folders:
+        if folder.is_symlink():
+            folder.unlink()
+            continue
         gone = folder.with_name(f".{folder.name}.removed")
         with free(folder) as mine:
             if not mine:
@@ -181,7 +184,8 @@ def _going(runs: Path, names: Sequence[str], states: frozenset[str]) -> Going:
                 folders.append(folder)
         if not states:
             files += [file for manifest in one.launches for file in sorted(manifest.parent.glob(f"{manifest.stem}.*"))]
-    chosen = [folder for folder in dict.fromkeys(folders) if not states or now(folder).get("state") in states]
+    each = {folder if folder.is_symlink() else folder.resolve(): folder for folder in folders}
+    chosen = [folder for folder in each.values() if not states or now(folder).get("state") in states]
     alive = [folder for folder in chosen if now(folder).get("state") == "running"]
     left += [f"{folder}: left, for somebody lives it" for folder in alive]
     return Going(tuple(folder for folder in chosen if folder not in alive), tuple(files), tuple(left))

@@ -16,9 +16,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus, run_job
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
 from sandbox.compose import OLD, as_typed, label_of, left_out, settled
-from sandbox.core.error import SandboxError
+from sandbox.core.error import ConfigError, SandboxError, explain
 from sandbox.lines.launch import append, entries, me, read_plan
 from sandbox.lines.place import mark
 from sandbox.places import Place, folder_of, trusted_by
@@ -36,14 +37,14 @@ def live(config: DictConfig) -> float | None:
     """
     _know_label()  # in a worker too
     hydra = HydraConfig.get()
-    words, folders = list(hydra.overrides.task), _named()
-    own = settled(config, hydra.runtime.choices, words, folders)
-    run: dict[str, Any] = OmegaConf.to_container(OmegaConf.create(own), resolve=True)  # type: ignore[assignment]
-    run["runs"] = str((Path(hydra.runtime.cwd) / run["runs"]).resolve())  # whatever hydra.job.chdir says
-    manifest, number = Path(run.pop("launch")), 0 if OmegaConf.is_missing(hydra.job, "num") else hydra.job.num
+    manifest, number = Path(config["launch"]), 0 if OmegaConf.is_missing(hydra.job, "num") else hydra.job.num
     plan = read_plan(manifest)
-    apart = plan.apart(number) if plan else []
-    entry = {"job": number, "label": run["label"], "steps": run["steps"], "apart": apart, **me()}
+    entry: dict[str, Any] = {
+        "job": number,
+        "label": f"job {number}",
+        "apart": plan.apart(number) if plan else [],
+        **me(),
+    }
     place: Path | None = None
 
     def tell(word: str) -> None:
@@ -52,25 +53,46 @@ def live(config: DictConfig) -> float | None:
     def found(folder: Path) -> None:
         nonlocal place
         place = folder
-        append(manifest, entry | {"folder": str(folder)})
+        append(manifest, entry | {"folder": str(folder), "launches": str(manifest.parent.resolve())})
 
     try:
-        for word in left_out(config, own, words):
+        run, words, told = _asked(config)
+        entry |= {"label": run["label"], "steps": run["steps"]}
+        for word in told:
             tell(f"{run['label']}: {word}")
         with ended_as_interrupted():
-            pin(run["threads"])
-            from sandbox.experiment import perform, trusted
+            from sandbox.experiment import perform
 
-            run["trust"] = [*trusted(run), *trusted_by(words, folders)]
-            folder = perform(run, as_typed(words), apart=apart, tell=tell, found=found)
+            try:
+                folder = perform(run, words, apart=entry["apart"], tell=tell, found=found)
+            except SystemExit as error:
+                raise RuntimeError(f"a member's code ended the process: sys.exit({error.code})") from error
             return objective(folder, run.get("objective"), run["steps"])
-    except SandboxError as error:
+    except (SandboxError, OmegaConfBaseException) as error:
         append(manifest, entry | _run(place) | {"error": str(error)})
     except Exception as error:
-        told = place / TRACEBACK if place else manifest.with_suffix(f".{number}.{TRACEBACK}")
-        told.write_text(traceback.format_exc())
-        append(manifest, entry | _run(place) | {"error": f"{type(error).__name__}: {error} (see {told})"})
+        said = place / TRACEBACK if place else manifest.with_suffix(f".{number}.{TRACEBACK}")
+        said.write_text(traceback.format_exc())
+        append(manifest, entry | _run(place) | {"error": f"{type(error).__name__}: {error} (see {said})"})
     return math.nan
+
+
+def _asked(config: DictConfig) -> tuple[dict[str, Any], list[str], list[str]]:
+    """What a job is to run, its words as typed, and what the user should be told of them; raises `ConfigError`."""
+    hydra = HydraConfig.get()
+    words, folders = list(hydra.overrides.task), _named()
+    own = settled(config, hydra.runtime.choices, words, folders)
+    run: dict[str, Any] = OmegaConf.to_container(OmegaConf.create(own), resolve=True)  # type: ignore[assignment]
+    del run["launch"]
+    if not isinstance(run["runs"], str):
+        raise ConfigError(explain(expected="a folder at runs", got=repr(run["runs"]), do="Leave it out: runs=runs."))
+    run["runs"] = str((Path(hydra.runtime.cwd) / run["runs"]).resolve())  # whatever hydra.job.chdir says
+    run["label"] = _label() if run["label"] is None else str(run["label"])
+    pin(run["threads"])  # before any library is loaded
+    from sandbox.identity import trusted
+
+    run["trust"] = [*trusted(run), *trusted_by(words, folders)]
+    return run, as_typed(words), left_out(config, own, words)
 
 
 def objective(folder: Path, name: str | None, steps: int) -> float | None:

@@ -54,8 +54,11 @@ def jobs_of(arguments: Sequence[str]) -> list[list[str]]:
         return [words]
     if any(key_of(word) == "hydra/sweeper" and word.partition("=")[2] != "basic" for word in words):
         return []
-    with loader() as found:
-        parsed = OverridesParser.create(config_loader=found).parse_overrides(words)
+    try:
+        with loader() as found:
+            parsed = OverridesParser.create(config_loader=found).parse_overrides(words)
+    except HydraException as error:
+        raise ConfigError(" ".join(str(error).split())) from error
     for one in parsed:
         if one.is_sweep_override() and one.is_discrete_sweep() and not list(one.sweep_string_iterator()):
             raise ConfigError(explain(expected=f"something to sweep over at {one.key_or_group}",
@@ -126,9 +129,12 @@ def _runs(arguments: Sequence[str], jobs: Sequence[Sequence[str]]) -> Path:
     """Where the runs of a launch are kept, as its first job composes it."""
     found = _composed(jobs[0] if jobs else [word for word in arguments if key_of(word) == "runs"], arguments)
     try:
-        return Path(str(found.runs if found is not None else "runs"))
-    except OmegaConfBaseException:
-        return Path("runs")
+        runs = "runs" if found is None else found.runs
+    except OmegaConfBaseException:  # which the job will tell
+        runs = "runs"
+    if not isinstance(runs, str):
+        raise ConfigError(explain(expected="a folder at runs", got=repr(runs), do="Leave it out: runs=runs."))
+    return Path(runs)
 
 
 def _before(command: Sequence[str], runs: Path) -> str:

@@ -73,7 +73,7 @@ class Processes(Launcher):
         waiting = [(initial_job_idx + place, words) for place, words in enumerate(job_overrides)]
         values: dict[int, Any] = {}
         living: list[Job] = []
-        pin(int(self.config.get("threads", 1)))  # before libraries are loaded, which all jobs share
+        pin(_whole(self.config.get("threads", 1)))  # before libraries are loaded, which all jobs share
         context = get_context("forkserver")
         context.set_forkserver_preload(PRELOADED)
         memory = Memory()
@@ -152,6 +152,11 @@ def know(name: str, plugin: type) -> None:
     sys.modules[plugin.__module__] = module
     setattr(space, name, module)
     Plugins.instance().register(plugin)
+
+
+def _whole(threads: Any) -> int:
+    """A number of threads; 1 for what is none, which each job will refuse."""
+    return threads if type(threads) is int else 1
 
 
 def _cores() -> int:
