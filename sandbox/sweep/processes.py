@@ -73,7 +73,7 @@ class Processes(Launcher):
         waiting = [(initial_job_idx + place, words) for place, words in enumerate(job_overrides)]
         values: dict[int, Any] = {}
         living: list[Job] = []
-        pin(_whole(self.config.get("threads", 1)))  # before libraries are loaded, which all jobs share
+        pin(whole(self.config.get("threads", 1)))  # before libraries are loaded, which all jobs share
         context = get_context("forkserver")
         context.set_forkserver_preload(PRELOADED)
         memory = Memory()
@@ -100,7 +100,7 @@ class Processes(Launcher):
     def _most(self) -> int:
         if self.n_jobs is not None and self.n_jobs > 0:
             return self.n_jobs
-        return max(1, _cores() // max(1, int(self.config.get("threads", 1))))
+        return max(1, _cores() // max(1, whole(self.config.get("threads", 1))))
 
     def _begin(self, context: Any, number: int, words: Sequence[str]) -> Job:
         here, there = context.Pipe(duplex=False)
@@ -154,7 +154,7 @@ def know(name: str, plugin: type) -> None:
     Plugins.instance().register(plugin)
 
 
-def _whole(threads: Any) -> int:
+def whole(threads: Any) -> int:
     """A number of threads; 1 for what is none, which each job will refuse."""
     return threads if type(threads) is int else 1
 

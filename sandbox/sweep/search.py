@@ -33,7 +33,7 @@ from sandbox.lines.whole import write_whole
 from sandbox.report.read import PROCESS, read_run
 from sandbox.report.readings import OWN
 from sandbox.sweep.outcome import Held, Outcome, told
-from sandbox.sweep.processes import know
+from sandbox.sweep.processes import know, whole
 from sandbox.sweep.pruning import course, pruned
 from sandbox.sweep.space import Space, space_of
 from sandbox.sweep.trials import Trials, check_sampler, opened
@@ -66,7 +66,7 @@ class Search(Sweeper):
         self.jobs = 0
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.threads, self.loader = max(1, int(config.get("threads", 1))), hydra_context.config_loader
+        self.threads, self.loader = max(1, whole(config.get("threads", 1))), hydra_context.config_loader
         sources = [one for one in config.hydra.runtime.config_sources if "command-line" in one.provider]
         self.folders = [f"hydra.searchpath=[{one.schema}://{one.path}]" for one in sources]
         self.launcher = Plugins.instance().instantiate_launcher(hydra_context=hydra_context, config=config,
