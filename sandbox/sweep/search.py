@@ -25,6 +25,8 @@ from sandbox.compose import as_typed, composed
 from sandbox.config import build
 from sandbox.core.error import ConfigError, SandboxError, did_you_mean, explain
 from sandbox.core.reading import Reading
+from sandbox.experiment import build_loop
+from sandbox.fit import fit
 from sandbox.identity import chosen, identity, trusted
 from sandbox.lines.launch import Plan, append, entries, key_of, read_plan, write_plan
 from sandbox.lines.place import free
@@ -93,6 +95,7 @@ class Search(Sweeper):
         self._check(space)
         config = composed([*self.folders, *space.fixed, *_first(space)])
         identity(config)  # which refuses what no trial could be built from
+        fit(config | {"check": "off"}, build_loop(config), build_loop)  # and this what none could live
         reading = _objective(config)
         goal = self._goal(reading)
         space = replace(space, fixed=(*_without(space.fixed, "objective"), f"objective={reading.name}"))
