@@ -23,6 +23,7 @@ from sandbox.measure.interval import paired
 from sandbox.meta_learner.meta_gradient import MetaGradient
 from sandbox.model.mlp import MLP
 from sandbox.model.module import Module
+from sandbox.replay import replay
 from sandbox.rule.actor_critic import ActorCritic
 from sandbox.task.coin_grid import CoinGrid
 from sandbox.task.gymnasium import Gymnasium
@@ -91,7 +92,7 @@ def test_every_command_of_the_page_runs_and_replays(words: list[str], tmp_path, 
     short = [] if "trust=[doors]" in words else ["task.steps=12"]
     folder = experiment.perform(composed([*words, *SMALL, *short, f"runs={tmp_path / 'runs'}"]))
     trust = [word.split("[")[1].rstrip("]") for word in words if word.startswith("trust=")]
-    assert experiment.replay(folder, trust=trust) == len(read(folder)) == 3
+    assert replay(folder, trust=trust) == len(read(folder)) == 3
 
 
 def test_the_page_shows_worlds_of_ones_own() -> None:

@@ -18,7 +18,7 @@ import pytest
 import torch
 import yaml
 
-from sandbox import experiment, launch
+from sandbox import experiment
 from sandbox.archive import checkpoint, lineage
 from sandbox.compose import composed
 from sandbox.core.error import ConfigError, LifeError, LineageError, StaleError
@@ -26,6 +26,7 @@ from sandbox.lines.place import claimed
 from sandbox.loop import describe
 from sandbox.loop.reflect import Loop
 from sandbox.replay import replay
+from sandbox.sweep import launch
 from sandbox.tracker.checkpoint import CheckpointTracker
 from sandbox.tracker.jsonl import JsonlTracker
 

@@ -10,6 +10,7 @@ from sandbox import experiment
 from sandbox.archive.journal import JOURNAL
 from sandbox.archive.lineage import read
 from sandbox.compose import composed
+from sandbox.replay import replay
 from sandbox.tracker.jsonl import JsonlTracker
 
 SMALL = ["meter=[performance]", "meter.performance.every=2", "meter.performance.tasks=2", "tracker=[jsonl,checkpoint]",
@@ -31,7 +32,7 @@ def test_a_run_goes_on_where_it_was_interrupted_and_replays(name: str, tmp_path:
         return composed([*RUNS[name], *SMALL, f"runs={tmp_path / runs}"])
 
     whole = experiment.perform(config("whole"))
-    assert experiment.replay(whole) == len(read(whole))
+    assert replay(whole) == len(read(whole))
     write = JsonlTracker.write
     if name == "yoked":  # its source must not die in its place
         experiment.perform(config("cut") | {"meta_learner": config("cut")["meta_learner"]["of"], "label": "process"})
@@ -47,7 +48,7 @@ def test_a_run_goes_on_where_it_was_interrupted_and_replays(name: str, tmp_path:
     monkeypatch.setattr(JsonlTracker, "write", write)
     gone_on = experiment.perform(config("cut"))
     assert (gone_on / "lineage.jsonl").read_text() == (whole / "lineage.jsonl").read_text()
-    assert experiment.replay(gone_on) == len(read(whole))
+    assert replay(gone_on) == len(read(whole))
 
 
 def test_a_yoked_control_replays_from_its_own_journal(tmp_path: Path) -> None:
@@ -58,4 +59,4 @@ def test_a_yoked_control_replays_from_its_own_journal(tmp_path: Path) -> None:
         if other != folder:
             for path in sorted(other.rglob("*"), reverse=True):
                 path.unlink() if path.is_file() else path.rmdir()
-    assert experiment.replay(folder) == 7
+    assert replay(folder) == 7

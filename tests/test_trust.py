@@ -114,7 +114,7 @@ def test_python_s_own_is_built_for_nobody(name, place):
         build(place({"_target_": name, "args": ["touch", "x"]}), "rule", trust=[HERE, name.partition(".")[0]])
 
 
-@pytest.mark.parametrize("name", ["stranger.Popen", "sandbox.about.Path", "sandbox.sweep.launch.DictConfig"])
+@pytest.mark.parametrize("name", ["stranger.Popen", "sandbox.about.Path", "sandbox.sweep.job.DictConfig"])
 def test_a_module_that_may_be_built_from_does_not_lend_what_it_imports(name, stranger):
     with pytest.raises(ConfigError, match=r"which is Python's own|a class of sandbox"):
         target(name, "x", trust=["stranger"])
