@@ -15,7 +15,7 @@ from sandbox.core.error import LineageError, did_you_mean, explain
 from sandbox.core.reading import Reading
 from sandbox.lines.file import LINEAGE, read, texts
 from sandbox.lines.format import config_of
-from sandbox.lines.launch import arm_of, folder_of, launches, lives, sweep_of
+from sandbox.lines.launch import MANIFEST, arm_of, folder_of, launches, lives, sweep_of
 from sandbox.lines.line import Line, Reader
 from sandbox.lines.readings import described, read_readings
 from sandbox.report.sweeps import now, read_sweep
@@ -225,5 +225,7 @@ def _label(folder: Path) -> str:
 
 
 def _near(path: Path) -> str:
-    beside = path.parent.iterdir() if path.parent.is_dir() else []
-    return did_you_mean(path.name, [other.name for other in beside if other != path])
+    """What might have been meant: a folder or a manifest beside it, or a sweep."""
+    beside = [other for other in path.parent.iterdir() if other != path] if path.parent.is_dir() else []
+    there = [other.name for other in beside if other.is_dir() or other.suffix == MANIFEST]
+    return did_you_mean(path.name, [*there, *{sweep_of(manifest) for manifest in launches(RUNS)}])
