@@ -38,7 +38,7 @@ def resume(runs: Path, name: str | None, words: Sequence[str] = ()) -> int:
     if one.plan is None:
         raise ConfigError(explain(expected=f"the command of {one.name}", got="none: an earlier version launched it",
                                   do="Give the command again: what is finished is skipped."))  # fmt: skip
-    plans = _open(one, always=bool(words) or one.search)
+    plans = _commands(one, every=bool(words))
     if not plans:
         print(f"{one.name}: all {len(one.jobs)} jobs are finished")
     here = one.launches[-1].parent.resolve()
@@ -46,13 +46,13 @@ def resume(runs: Path, name: str | None, words: Sequence[str] = ()) -> int:
     return max([_again(plan, words, here) for plan in plans], default=0)
 
 
-def _open(one: Sweep, *, always: bool) -> list[Plan]:
-    """The plans of the sweep's commands, each once, of which some job is open; `always` that of the newest."""
+def _commands(one: Sweep, *, every: bool) -> list[Plan]:
+    """The plans of the sweep's commands, each once: `every` one, or those of which some job is open; of a search that
+    of the newest in any case, for it knows best what is left."""
     plans = {plan.command: plan for manifest in one.launches if (plan := read_plan(manifest)) is not None}
-    left = {what(plan.jobs[number]) for plan in plans.values() for number in range(len(plan.jobs))} & {
-        what(job.asked) for job in one.open}  # fmt: skip
-    found = [plan for plan in plans.values() if any(what(job) in left for job in plan.jobs)]
-    return found or ([one.plan] if always and one.plan else [])
+    left = {what(job.asked) for job in one.open}
+    found = [plan for plan in plans.values() if every or any(what(job) in left for job in plan.jobs)]
+    return found or ([one.plan] if one.search and one.plan else [])
 
 
 def _again(plan: Plan, words: Sequence[str], here: Path) -> int:
