@@ -9,10 +9,9 @@ from typing import Any
 
 from sandbox.config import classes, typed
 from sandbox.core.error import ConfigError, explain
+from sandbox.lines.place import COSMETIC as COSMETIC
 
 Config = dict[str, Any]
-# How a run is called, where it is kept, who watches, how long it goes on and what its launch allows: not what it is.
-COSMETIC = ("label", "runs", "tracker", "steps", "trust", "force", "launch", "sweep", "objective", "check")
 USUAL = {"scored": "built"}  # of keys that came later: a run that leaves them so is what it was before
 GROUPS = ("meter", "tracker")  # of which there may be several, or none
 

@@ -16,12 +16,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from sandbox.lines.place import COSMETIC, SEEDS
 from sandbox.lines.whole import write_whole
 
 LAUNCHES, PLAN, MANIFEST = "launches", ".plan.json", ".jsonl"
-AROUND = ("label", "runs", "tracker", "steps", "trust", "force", "check", "objective", "launch", "sweep", "hydra",
-          "hydra/launcher", "hydra/sweeper")  # fmt: skip
-SEEDS, LABELLED = ("seed", "seeds"), ("label", "experiment", "preset")
+AROUND = (*COSMETIC, "hydra", "hydra/launcher", "hydra/sweeper")
+LABELLED = ("label", "experiment", "preset")
 Entry = dict[str, Any]
 
 

@@ -15,6 +15,9 @@ from typing import IO, Any
 from sandbox.core.error import ConfigError, explain
 from sandbox.lines.whole import write_whole
 
+# How a run is called, where it is kept, who watches, how long it goes on and what its launch allows: not what it is.
+COSMETIC = ("label", "runs", "tracker", "steps", "trust", "force", "launch", "sweep", "objective", "check")
+SEEDS = ("seed", "seeds")
 STATUS, LOCK = "status.json", ".lock"
 ODD = re.compile(r"[^A-Za-z0-9_.=-]+")  # what no folder's name has: W&B, artifacts and shells have it otherwise
 LONGEST = 60  # characters of a label in the name of a folder; W&B takes names of 118

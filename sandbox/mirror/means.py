@@ -11,13 +11,14 @@ from typing import Any
 
 from sandbox.core.error import LineageError, explain
 from sandbox.lines.line import Line
+from sandbox.lines.place import COSMETIC, SEEDS
 from sandbox.mirror.board import opened
 from sandbox.mirror.rows import row
 from sandbox.mirror.settings import ODDER, Filed, Settings, filed, given, legal
 from sandbox.mirror.source import Feed, Run
 
 MEANS = Path("reports", "means")  # the folder beside the runs in which these lie
-OWN = ("label", "seed", "seeds", "sweep", "steps", "runs", "tracker", "trust", "force", "launch", "objective", "check")
+OWN = (*COSMETIC, *SEEDS)
 TOLD = ("own", "verdict", "why", "anchor")
 
 

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from sandbox.core.error import LineageError, did_you_mean, explain
+from sandbox.lines.place import COSMETIC, SEEDS
 from sandbox.report.read import OUTCOMES, Array, Run
 
-NOT_A_DIFFERENCE = ("label", "runs", "tracker", "seed", "seeds", "trust", "force", "sweep", "objective", "check")
+NOT_A_DIFFERENCE = {*COSMETIC, *SEEDS} - {"steps"}
 
 
 @dataclass(frozen=True)

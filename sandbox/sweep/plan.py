@@ -18,12 +18,11 @@ from omegaconf.errors import OmegaConfBaseException
 from sandbox.compose import BUNDLES, as_typed, bare, loader, raw
 from sandbox.core.error import ConfigError, explain
 from sandbox.lines.launch import LAUNCHES, Plan, key_of, launches, read_plan, swept, what
-from sandbox.lines.place import checked_label
+from sandbox.lines.place import SEEDS, checked_label
 from sandbox.places import named
 
 SEVERAL = ("-m", "--multirun")
 NAME = re.compile(r"[\w][\w.+-]{0,79}")  # of a sweep: it stands in file names and in W&B
-OURS = ("seed", "seeds", "label", "launch", "sweep")
 
 
 def planned(arguments: Sequence[str]) -> tuple[Plan, Path]:
@@ -98,7 +97,7 @@ def _overlaps(plan: Plan) -> Iterator[str]:
 
 
 def _without_seeds(job: Sequence[str]) -> tuple[str, ...]:
-    return tuple(word for word in job if key_of(word) not in OURS)
+    return tuple(sorted(word for word in what(job) if key_of(word) not in SEEDS))
 
 
 def _span(job: Sequence[str], arguments: Sequence[str]) -> tuple[int, int] | None:
