@@ -18,10 +18,11 @@ import pytest
 
 from sandbox.commands import ls, resume, rm
 from sandbox.core.error import ConfigError
-from sandbox.lines.launch import Plan, append, entries, held, launches, lives, read_plan, swept, write_plan
+from sandbox.lines.launch import Plan, append, entries, folder_of, held, launches, lives, read_plan, swept, write_plan
 from sandbox.lines.place import checked_label, claimed, folder_name, mark, status
 from sandbox.report.progress import span
 from sandbox.report.sweeps import sweep, sweeps
+from sandbox.sweep.again import _commands
 from sandbox.sweep.memory import Memory
 from sandbox.sweep.plan import jobs_of, planned, warnings
 
@@ -161,6 +162,34 @@ def test_a_torn_line_of_a_manifest_is_left_out(tmp_path: Path) -> None:
     with manifest.open("a") as file:
         file.write('{"job": 2}\n{"job": 3}\n')  # and where others went on after it
     assert entries(manifest) == [{"job": 0}, {"job": 3}]
+
+
+def test_a_copy_of_a_launch_never_names_the_runs_of_the_original(tmp_path: Path) -> None:
+    for place in ("one", "two"):
+        (tmp_path / place / "launches").mkdir(parents=True)
+        (tmp_path / place / "run").mkdir()
+    entry = {"folder": str(tmp_path / "one" / "run"), "launches": str(tmp_path / "one" / "launches")}
+    assert folder_of(tmp_path / "one" / "launches" / "a.jsonl", entry) == tmp_path / "one" / "run"
+    assert folder_of(tmp_path / "two" / "launches" / "a.jsonl", entry) == tmp_path / "two" / "run"
+    (tmp_path / "two" / "run").rmdir()
+    assert folder_of(tmp_path / "two" / "launches" / "a.jsonl", entry) == tmp_path / "two" / "run"
+    old = {"folder": entry["folder"]}  # of a version that didn't say where its manifest lay
+    assert folder_of(tmp_path / "two" / "launches" / "a.jsonl", old) == tmp_path / "one" / "run"
+
+
+def test_every_command_of_a_sweep_that_has_something_left_is_given_again(tmp_path: Path) -> None:
+    (tmp_path / "launches").mkdir()
+    for name, jobs in (("a", ("seed=0", "seed=1")), ("b", ("seed=5",))):
+        manifest = tmp_path / "launches" / f"{name}.jsonl"
+        write_plan(manifest, Plan("x", ("-m", *jobs), "", ("seed",), tuple((job,) for job in jobs), 0.0))
+        manifest.touch()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "status.json").write_text('{"state": "finished", "step": 1, "steps": 1}')
+    append(tmp_path / "launches" / "b.jsonl", {"job": 0, "label": "l", "folder": str(tmp_path / "run")})
+    one = sweep(tmp_path, "x")
+    assert [job.state for job in one.jobs] == ["missing", "missing", "finished"]
+    assert [plan.command for plan in _commands(one, every=False)] == [("-m", "seed=0", "seed=1")]
+    assert len(_commands(one, every=True)) == 2
 
 
 def test_a_launch_lives_as_long_as_it_holds_its_manifest(tmp_path: Path) -> None:

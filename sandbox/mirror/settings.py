@@ -13,13 +13,13 @@ from typing import Any
 from sandbox.core.error import ConfigError, did_you_mean, explain
 from sandbox.lines.launch import key_of
 from sandbox.lines.mirror import mode_of
+from sandbox.lines.place import SEEDS
 from sandbox.mirror.source import Run
 
 LONGEST = 118  # characters of a name or group
 TAG = 64  # characters of a tag
 ODD = re.compile(r"[^A-Za-z0-9_.,=+-]+")  # what W&B's addresses have no place for
 ODDER = re.compile(r"[^A-Za-z0-9_.-]+")  # nor its artifacts, which are called by the run's id
-SEEDS = ("seed", "seeds")
 CHOICES = ("preset", "experiment", "study")
 
 

@@ -11,7 +11,7 @@ from sandbox.core.error import LineageError
 from sandbox.lines.file import read
 from sandbox.lines.line import Writer
 from sandbox.report.arms import group, named
-from sandbox.report.read import find_runs, read_run
+from sandbox.report.read import find_runs, last, read_run
 
 
 def test_a_series_has_a_row_a_step_and_a_column_a_seed(tmp_path: Path, write) -> None:
@@ -178,3 +178,10 @@ def test_an_arm_that_is_not_there_names_the_near_miss(tmp_path: Path, write) -> 
     assert named(arms, "own_gated") is arms[0]
     with pytest.raises(LineageError, match="Did you mean 'own_gated'"):
         named(arms, "own-gated")
+
+
+def test_what_a_search_goes_by_is_read_at_its_own_steps(tmp_path: Path, write) -> None:
+    """A run that another command has lived for longer tells what it had come to then."""
+    folder = write(tmp_path / "run", "own", steps=4, own=lambda step, seed: 10.0 * step)
+    assert [last(folder, "own", steps) for steps in (1, 2, 4, 9)] == [10.0, 20.0, 40.0, 40.0]
+    assert last(folder, "own", 0) is None
