@@ -1,0 +1,133 @@
+"""A rule of which loss and update are programs, so that an edit can replace a formula and not only its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite
+
+import torch
+from torch import Tensor
+
+from sandbox.core.error import ConfigError, explain
+from sandbox.core.protocols import Batch, Params, Reach
+from sandbox.program.library import named
+from sandbox.program.program import Program as Formula
+from sandbox.program.program import ProgramError
+from sandbox.program.run import run
+from sandbox.program.tensor import decode, encode
+from sandbox.program.text import write
+
+KINDS = ("loss", "update")  # of programs, and the rows of phi's constants
+
+
+@dataclass(frozen=True)
+class Program:
+    """A = mean of what the program `loss_program` returns for prediction and target; θ ← θ - lr · what the program
+    `update_program` returns for gradient, weights, count of steps and slots (`program.language.SIGNATURES`).
+
+    Both fields are names of shipped programs (`sandbox/program/library.txt`) or texts of the language. phi is {"loss",
+    "update": programs as whole numbers, "constants" [2, 8]: the loss's, then the update's, "lr": scalar, raw}. An update
+    sees all weights of the network in one row, so that a norm is that of all of them.
+    """
+
+    loss_program: str = "squared_error"
+    update_program: str = "sgd"
+    lr: float = 0.01
+
+    def __post_init__(self) -> None:
+        if not isfinite(self.lr):
+            raise ConfigError(explain(expected="a finite rule.lr", got=f"{self.lr}", do="Leave it out: 0.01."))
+        self._programs()
+
+    def init(self, params: Params) -> Params:
+        dtype = next(iter(params.values())).dtype
+        coded = {kind: encode(program, dtype) for kind, program in self._programs().items()}
+        return {**{kind: code for kind, (code, _) in coded.items()},
+                "constants": torch.stack([constants for _, constants in coded.values()]),
+                "lr": torch.tensor(self.lr, dtype=dtype)}  # fmt: skip
+
+    def readable(self, phi: Params) -> Params:
+        """The learning rate, and how many instructions each program has."""
+        return {"lr": phi["lr"], **{f"{kind}.length": phi[kind][..., 0, 3].to(phi["lr"].dtype) for kind in KINDS}}
+
+    def fault(self, phi: Params) -> str:
+        """What is wrong with the programs of one phi; empty where nothing is. They stay of the kinds they began as."""
+        for place, (kind, began) in enumerate(self._programs().items()):
+            try:
+                found = decode(phi[kind], phi["constants"][place])
+            except ProgramError as error:
+                return f"rule/{kind}: {error}"
+            if found.signature != began.signature:
+                return f"rule/{kind}: " + explain(expected=f"a program '{began.signature}'", got=f"'{found.signature}'",
+                                                  do="What a program is handed doesn't change.")  # fmt: skip
+        return ""
+
+    def written(self, phi: Params) -> Mapping[str, str]:
+        """{"loss", "update": text} of one phi."""
+        return {kind: write(decode(phi[kind], phi["constants"][place])) for place, kind in enumerate(KINDS)}
+
+    def slots(self, params: Params) -> Params:
+        flat = _flat(params)
+        return {"t": flat.new_zeros(()), **{slot: torch.zeros_like(flat) for slot in self._slots}}
+
+    def loss(self, phi: Params, params: Params, slots: Params, batch: Batch, reach: Reach) -> Tensor:
+        prediction = reach.predict(params, batch["x"])
+        target = self._target(batch, prediction)
+        found, *_ = run(phi["loss"], phi["constants"][0], [prediction.flatten(0, -2), target])
+        return found.mean()
+
+    def update(self, phi: Params, params: Params, grads: Params, slots: Params) -> tuple[Params, Params]:
+        t = slots["t"] + 1
+        kept = [slots[slot] for slot in self._slots]
+        # In the order of the weights: gradients may come in another.
+        gradient = _flat({name: grads[name] for name in params})
+        found, *after = run(phi["update"], phi["constants"][1], [gradient, _flat(params), t, *kept])
+        moves = _apart(found, params)
+        # addcmul is bitwise torch.optim.SGD, and differentiable in lr.
+        moved = {name: torch.addcmul(weight, moves[name], -phi["lr"]) for name, weight in params.items()}
+        return moved, {"t": t, **dict(zip(self._slots, after, strict=True))}
+
+    @property
+    def _slots(self) -> tuple[str, ...]:
+        return self._programs()["update"].form.slots
+
+    def _programs(self) -> dict[str, Formula]:
+        """The programs that a life begins with; raises `ConfigError`."""
+        found: dict[str, Formula] = {}
+        for kind, words in (("loss", self.loss_program), ("update", self.update_program)):
+            try:
+                found[kind] = named(words)
+            except ProgramError as error:
+                raise ConfigError(f"rule.{kind}_program: {error}") from error
+            if found[kind].signature.split()[0] != kind:
+                raise ConfigError(explain(expected=f"a program of the kind '{kind}' at rule.{kind}_program",
+                                          got=f"'{found[kind].signature}'", do="Name another."))  # fmt: skip
+        return found
+
+    def _target(self, batch: Batch, prediction: Tensor) -> Tensor:
+        """Targets [n, C] or classes [n] for predictions [n, …, C]; raises `ConfigError` where the loss is for others."""
+        signature, y = self._programs()["loss"].signature, batch.get("y")
+        if y is not None and y.is_floating_point():
+            has, shape, flat = "loss amounts", prediction.shape, (-1, prediction.shape[-1])
+        else:
+            has, shape, flat = "loss classes", prediction.shape[:-1], (-1,)
+        if y is None or has != signature or y.shape != shape:
+            got = f"only {sorted(batch)}" if y is None else f"'{has}', y {y.dtype} {list(y.shape)}"
+            raise ConfigError(explain(
+                expected=f"batches for a '{signature}' of predictions {list(prediction.shape)}", got=got,
+                do="Choose rule.loss_program=cross_entropy for classes, squared_error for amounts, or another task."
+            ))  # fmt: skip
+        return y.reshape(flat)
+
+
+def _flat(params: Params) -> Tensor:
+    """All weights in one row [P]."""
+    return torch.cat([leaf.reshape(-1) for leaf in params.values()])
+
+
+def _apart(row: Tensor, like: Params) -> Params:
+    """The row again as weights."""
+    parts = row.split([leaf.numel() for leaf in like.values()])
+    return {name: part.reshape(leaf.shape).to(leaf.dtype)
+            for (name, leaf), part in zip(like.items(), parts, strict=True)}  # fmt: skip
