@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,19 @@ import torch
 from torch import Tensor
 
 from sandbox.core.error import LineageError, explain
-from sandbox.core.journal import Answer, Question, newest
+from sandbox.core.journal import Answer, Question, Told, newest
+from sandbox.lines.whole import write_whole
 
 JOURNAL = "journal.jsonl"
+TRANSCRIPTS = "transcripts"
 
 
 @dataclass(frozen=True)
 class DiskJournal:
     """Answers in `journal.jsonl` of a run folder; `sealed` for a replay, which may ask nobody. A line holds the answers
     of one step and stream: {"level", "step", "stream", "seeds": […], "rows": […], "answers": {name: [dtype, [a value a
-    row]]}}."""
+    row]]}}. Where answers have transcripts, these are files in `transcripts`, named by their digests, which the line
+    holds as "transcripts"."""
 
     folder: Path
     sealed: bool = False
@@ -36,21 +40,33 @@ class DiskJournal:
     def latest(self, question: Question) -> Answer | None:
         return newest(self.answers, question)
 
-    def note(self, answers: Mapping[Question, Answer]) -> None:
+    def note(self, answers: Mapping[Question, Told]) -> None:
         if self.sealed:
             raise LineageError(explain(expected="a replay that asks nobody", got="an answer to note",
                                        do="Continue the run itself instead."))  # fmt: skip
         with (self.folder / JOURNAL).open("a") as file:
             for (level, step, stream), asked in _by_step(answers).items():
-                told = [answers[question] for question in asked]
+                told = [answers[question].answer for question in asked]
                 columns = {name: _column([answer[name] for answer in told]) for name in told[0]}
                 line = {"level": level, "step": step, "stream": stream, "seeds": [q.seed for q in asked],
                         "rows": [q.row for q in asked]}  # fmt: skip
-                file.write(json.dumps(line | {"answers": columns}) + "\n")
-        self.answers.update(answers)
+                said = [_kept(self.folder / TRANSCRIPTS, answers[question].transcript) for question in asked]
+                line |= {"answers": columns, **({"transcripts": said} if any(said) else {})}
+                file.write(json.dumps(line) + "\n")
+        self.answers.update({question: told.answer for question, told in answers.items()})
 
 
-def _by_step(answers: Mapping[Question, Answer]) -> dict[tuple[int, int, str], list[Question]]:
+def _kept(folder: Path, transcript: str) -> str:
+    """The digest that a transcript is kept under; empty where there is none."""
+    if not transcript:
+        return ""
+    digest = blake2b(transcript.encode(), digest_size=8).hexdigest()
+    folder.mkdir(exist_ok=True)
+    write_whole(folder / f"{digest}.json", transcript.encode())
+    return digest
+
+
+def _by_step(answers: Mapping[Question, Told]) -> dict[tuple[int, int, str], list[Question]]:
     found: dict[tuple[int, int, str], list[Question]] = {}
     for question in answers:
         found.setdefault((question.level, question.step, question.stream), []).append(question)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -12,13 +12,18 @@ from sandbox.core.error import EditError, did_you_mean, explain
 from sandbox.core.state import State, leaves, put
 from sandbox.core.tree import choose, finite_rows
 
+Tried = Sequence[Mapping[str, str | int | float | None]]
+
 
 @dataclass(frozen=True)
 class Edit:
-    """`set`: leaf path to its replacement (an author returns one row, the loop handles all); `note`: why, in words."""
+    """`set`: leaf path to its replacement (an author returns one row, the loop handles all); `note`: why, in words.
+    `tried`: what was tried on the way to it, a mapping of words and numbers each, which the lineage keeps; only an
+    author who is asked row by row can tell it."""
 
     set: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
     note: str = ""
+    tried: Tried = ()
 
 
 def covers(allow: Iterable[str], path: str) -> bool:

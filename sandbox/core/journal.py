@@ -16,6 +16,14 @@ Answer = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
+class Told:
+    """An answer, and word for word how it came about, which is kept beside the journal and which no run reads."""
+
+    answer: Answer
+    transcript: str = ""
+
+
+@dataclass(frozen=True)
 class Question:
     """Who asks: the `level`, its reflective `step` (from 1), the random `stream` that the life is on, the seed, and
     which row of that seed: lives of one seed, or candidates on one stream, may be told different things."""
@@ -42,7 +50,7 @@ class Journal(Protocol):
         for a probe never asks. (A replay knows later answers too, and must not read more than the run did.)"""
         ...
 
-    def note(self, answers: Mapping[Question, Answer]) -> None:
+    def note(self, answers: Mapping[Question, Told]) -> None:
         """Keep the answers of one reflective step; they are safe when this returns."""
         ...
 
@@ -60,8 +68,8 @@ class Notebook:
     def latest(self, question: Question) -> Answer | None:
         return newest(self.answers, question)
 
-    def note(self, answers: Mapping[Question, Answer]) -> None:
-        self.answers.update(answers)
+    def note(self, answers: Mapping[Question, Told]) -> None:
+        self.answers.update({question: told.answer for question, told in answers.items()})
 
 
 def newest(answers: Mapping[Question, Answer], question: Question) -> Answer | None:

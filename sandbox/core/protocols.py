@@ -16,7 +16,7 @@ from torch import Tensor
 from sandbox.core.adjoint import Adjoint as Adjoint  # an author's page: import from here
 from sandbox.core.edit import Edit
 from sandbox.core.finding import Finding
-from sandbox.core.journal import Answer, Question
+from sandbox.core.journal import Answer, Question, Told
 from sandbox.core.needs import Grad as Grad
 from sandbox.core.needs import Heard as Heard
 from sandbox.core.needs import Needs, Seen
@@ -96,6 +96,25 @@ class Bounded(Protocol):
         ...
 
 
+@runtime_checkable
+class Checked(Protocol):
+    """A rule that can't run every phi of the right shapes, such as one of programs. An edit that it finds a fault with
+    is malformed, and says why."""
+
+    def fault(self, phi: Params) -> str:
+        """What is wrong with one row of phi; empty where nothing is."""
+        ...
+
+
+@runtime_checkable
+class Written(Protocol):
+    """A rule of which leaves of phi are told in words: a program has a text."""
+
+    def written(self, phi: Params) -> Mapping[str, str]:
+        """{leaf: its text} of one row of phi that has no fault."""
+        ...
+
+
 # ---- what edits the learning ----------------------------------------------------------------------------------------
 
 
@@ -149,7 +168,7 @@ class Remembers(Protocol):
 class Consults(Protocol):
     """A meta-learner that is told things by a source outside the state; `needs.answers` says that it is."""
 
-    def consult(self, question: Question, psi: Params, seen: Seen) -> Answer:
+    def consult(self, question: Question, psi: Params, seen: Seen) -> Answer | Told:
         """The answer for one seed, written to the journal before `ask` sees it. Never called in a probe or a replay."""
         ...
 

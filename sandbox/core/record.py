@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from torch import Tensor
 
@@ -49,7 +50,9 @@ class Record:
     `step` counts this level's reflective steps from 1 (0: the record of the start), `t` inner steps; `own` [S] is A,
     the mean of the rule's own loss over the last five inner steps. `edit` maps each asked path to its `Change`;
     `readings` to what the meters read [S]. `digest` fingerprints the state every few steps and at the end; it is empty
-    in between. `standing` (the states themselves) stays in memory.
+    in between. `text` maps each asked path that a rule can tell in words to its text [S], at step 0 all such paths;
+    `tried` [S] lists what each meta-learner tried on the way to its edit (`Edit.tried`). `standing` (the states
+    themselves) stays in memory.
     """
 
     step: int
@@ -64,7 +67,9 @@ class Record:
     note: str
     digest: list[str]
     readings: Mapping[str, Tensor]
-    standing: Standing = field(repr=False, compare=False)
+    text: Mapping[str, list[str]] = field(default_factory=dict[str, list[str]])
+    tried: list[list[Mapping[str, Any]]] = field(default_factory=list[list[Mapping[str, Any]]])
+    standing: Standing = field(repr=False, compare=False, kw_only=True)
 
     @property
     def state(self) -> State:

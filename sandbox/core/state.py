@@ -157,6 +157,16 @@ def repeat_seeds(state: State, times: int) -> State:
     return replace(map_state(again, state), seed=state.seed.repeat_interleave(times))
 
 
+def below(state: State, n: int) -> State:
+    """The state without what levels `n` and above know, which a horizon of level `n` doesn't read: candidates of a
+    level with a large psi, an archive say, need no copy of it each."""
+
+    def kept(known: dict[str, Params]) -> dict[str, Params]:
+        return {name: tree for name, tree in known.items() if int(name.partition(".")[0]) < n}
+
+    return replace(state, meta=kept(state.meta), memory=kept(state.memory), gate=kept(state.gate))
+
+
 def digest(state: State) -> list[str]:
     """One fingerprint a seed [S]: path, dtype, shape and bytes of every leaf's rows of that seed."""
     hashes = [blake2b(f"{int(seed)}@{state.t}".encode(), digest_size=8) for seed in state.seed]

@@ -23,7 +23,8 @@ from sandbox.lines.column import (
 
 Line = Mapping[str, Any]
 """What every reader gets of a step, the same however it was written: step, level, t, seeds, verdict, why, anchor, own,
-edit {path: {"value"} or {"size", "digest"}}, note, digest, readings {name: …}; lists hold one entry a seed."""
+edit {path: {"value"} or {"size", "digest"}}, text {path: …}, tried, note, digest, readings {name: …}; lists hold one
+entry a seed, or none where nothing is told."""
 
 Step = Mapping[str, Any]
 """A line before it is written: the same keys, with arrays [S, ...] in place of lists of numbers."""
@@ -63,7 +64,8 @@ class Writer:
         line |= {key: write_words(step[key]) for key in WORDS}
         line["own"] = write_numbers(rounded(step["own"]), packed=self.packed)
         line["edit"] = {path: self._edit(path, change) for path, change in step["edit"].items()}
-        line |= {"note": step["note"], "digest": list(step["digest"])}
+        line["text"] = {path: write_words(said) for path, said in step.get("text", {}).items()}
+        line |= {"tried": step.get("tried", []), "note": step["note"], "digest": list(step["digest"])}
         line["readings"] = {name: write_numbers(rounded(values), packed=self.packed)
                             for name, values in step["readings"].items()}  # fmt: skip
         line = {key: value for key, value in line.items() if value not in ("", [], {})}
@@ -100,7 +102,8 @@ class Reader:
         line["own"] = read_numbers(found["own"], n)
         edit = found.get("edit", {}) if self.edits else {}
         line["edit"] = {path: self._edit(path, change, n) for path, change in edit.items()}
-        line |= {"note": found.get("note", ""), "digest": found.get("digest", [])}
+        line["text"] = {path: read_words(said, n) for path, said in found.get("text", {}).items()}
+        line |= {"tried": found.get("tried", []), "note": found.get("note", ""), "digest": found.get("digest", [])}
         line["readings"] = {name: read_numbers(values, n) for name, values in found.get("readings", {}).items()}
         return line
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from sandbox.core.contract import shape_of
-from sandbox.core.edit import Edit, absolute
+from sandbox.core.edit import Edit, Tried, absolute
 from sandbox.core.error import EditError, explain
 from sandbox.core.needs import Heard, Seen
 from sandbox.core.protocols import Hears, Params
@@ -22,8 +22,10 @@ from sandbox.loop.author import call, each_row, handed, keeps_shared, refuse, re
 from sandbox.loop.observe import per_row
 from sandbox.loop.turn import Turn
 
-Answer = tuple[dict[str, Tensor], Params]  # what one row sets, and its psi and memory afterwards
-Answers = tuple[dict[str, Tensor], Params, Tensor, dict[int, str]]  # of all rows, which asked [R], the faults of others
+Answer = tuple[dict[str, Tensor], Params, Tried]  # what one row sets, its psi and memory afterwards, what it tried
+Answers = tuple[dict[str, Tensor], Params, Tensor, dict[int, str], list[Tried]]
+"""Of all rows; then which of them asked for something [R], the faults of others, and what each has tried."""
+
 UNTOLD = (Verdict.NO_EDIT, Verdict.ROLLED_BACK)  # of these no edit was in play
 
 
@@ -42,24 +44,25 @@ def ask(turn: Turn) -> Turn:
         edit, after = _pair(turn, turn.level.meta_learner.ask(psi, Seen(**seen)))
         notes.append(str(edit.note))
         keeps_shared(turn, psi, after)
-        return {absolute(str(path), turn.n): value for path, value in edit.set.items()}, after
+        return {absolute(str(path), turn.n): value for path, value in edit.set.items()}, after, edit.tried
 
     clones = (handed(turn), tree_map(Tensor.clone, vars(seen_of(turn))))
 
     def answer() -> Answers:
         if not turn.needs.vmapped:
             return _row_by_row(turn, one, *clones)
-        values, after = vmap(one)(*clones)
-        return values, after, torch.full((turn.rows,), bool(values)), {}
+        values, after = vmap(lambda psi, seen: one(psi, seen)[:2])(*clones)
+        return values, after, torch.full((turn.rows,), bool(values)), {}, []
 
     try:
-        values, after, wanted, faults = call(turn, "ask", answer, *clones)
+        values, after, wanted, faults, tried = call(turn, "ask", answer, *clones)
         remembered = remember(turn, after, "ask")
     except EditError as error:
         return refuse(turn, error)
     if turn.above is None:
         values = tree_map(Tensor.detach, values)
-    turn = replace(turn.at(put(turn.state, remembered)), edit=Edit(values, "; ".join(dict.fromkeys(notes))))
+    turn = replace(turn.at(put(turn.state, remembered)), edit=Edit(values, "; ".join(dict.fromkeys(notes))),
+                   tried=_by_seed(turn, tried))  # fmt: skip
     for r, fault in faults.items():
         seed = torch.arange(turn.state.seeds) == r // (turn.rows // turn.state.seeds)
         turn = turn.close(seed, Verdict.REFUSED, fault)
@@ -112,7 +115,7 @@ def _row_by_row(
     answers: list[Answer] = []
     faults: dict[int, str] = {}
     for r in range(turn.rows):
-        answer: Answer = {}, row(psi, r)
+        answer: Answer = {}, row(psi, r), ()
         try:
             answer = call(turn, "ask", lambda r=r: one(row(psi, r), row(shown, r))) if open_[r] else answer
         except EditError as error:
@@ -120,14 +123,27 @@ def _row_by_row(
                 raise
             faults[r] = str(error)
         answers.append(answer)
-    paths = sorted({path for values, _ in answers for path in values})
+    paths = sorted({path for values, *_ in answers for path in values})
     values = {
         path: torch.stack(
-            [answer.get(path, leaves(turn.state, path)[path][r]) for r, (answer, _) in enumerate(answers)]
+            [answer.get(path, leaves(turn.state, path)[path][r]) for r, (answer, *_) in enumerate(answers)]
         )
         for path in paths
     }
-    return values, stack([after for _, after in answers]), torch.tensor([bool(each) for each, _ in answers]), faults
+    return (
+        values,
+        stack([after for _, after, _ in answers]),
+        torch.tensor([bool(each) for each, *_ in answers]),
+        faults,
+        [tried for *_, tried in answers],
+    )
+
+
+def _by_seed(turn: Turn, tried: list[Tried]) -> dict[int, Tried]:
+    """What was tried by each seed that tells of it, all its lives together."""
+    each = turn.rows // turn.state.seeds
+    found = {s: [one for row in tried[s * each : (s + 1) * each] for one in row] for s in range(turn.state.seeds)}
+    return {s: told for s, told in found.items() if told}
 
 
 def _of_seeds(asked: Tensor, new: Tensor, old: Tensor) -> Tensor:

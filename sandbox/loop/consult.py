@@ -8,7 +8,7 @@ from functools import partial
 from math import prod
 
 from sandbox.core.error import ConfigError, LineageError, explain
-from sandbox.core.journal import Answer, Question
+from sandbox.core.journal import Answer, Question, Told
 from sandbox.core.needs import Seen
 from sandbox.core.protocols import Consults
 from sandbox.core.record import Verdict
@@ -62,13 +62,14 @@ def _answers(turn: Turn, questions: list[Question]) -> list[Answer]:
                 )
             )
         psi, seen = handed(turn), vars(seen_of(turn))
-        fresh: dict[Question, Answer] = {}
+        fresh: dict[Question, Told] = {}
         for r, question in enumerate(questions):
             if known[question] is None:
                 answer = partial(source.consult, question, row(psi, r), Seen(**row(seen, r)))
-                fresh[question] = call(turn, "consult", answer, pure=False)
+                found = call(turn, "consult", answer, pure=False)
+                fresh[question] = found if isinstance(found, Told) else Told(found)
         journal.note(fresh)
-        known |= fresh
+        known |= {question: told.answer for question, told in fresh.items()}
     return [answer for question in questions if (answer := known[question]) is not None]
 
 

@@ -8,7 +8,8 @@ from hashlib import blake2b
 from torch import Tensor
 
 from sandbox.core.record import Change, Record
-from sandbox.core.state import digest, leaves
+from sandbox.core.state import State, digest, leaves, put
+from sandbox.loop.formula import RULE, texts
 from sandbox.loop.turn import Turn
 
 PAYLOAD = 1024  # bytes a seed: larger values are known by their digest, and kept at checkpoints
@@ -39,8 +40,21 @@ def describe(turn: Turn) -> Record:
         note=turn.edit.note,
         digest=digest(state) if turn.step % DIGEST_EVERY == 0 else [],
         readings={},
+        text=_texts(turn, incumbent),
+        tried=[list(turn.tried.get(s, ())) for s in range(state.seeds)] if turn.tried else [],
         standing=turn.standing,
     )
+
+
+def _texts(turn: Turn, incumbent: State) -> dict[str, list[str]]:
+    """What was asked for in words, where that is not what stood there; at the start, all that there is."""
+    rule = turn.loop.world.rule
+    if not turn.step:
+        return texts(rule, incumbent)
+    if not any(path.startswith(RULE) for path in turn.edit.set):
+        return {}
+    stood = texts(rule, incumbent)
+    return {path: said for path, said in texts(rule, put(incumbent, turn.edit.set)).items() if said != stood.get(path)}
 
 
 def fingerprinted(record: Record) -> Record:

@@ -19,6 +19,7 @@ from sandbox.core.score import Score
 from sandbox.core.state import State, choose_seeds, join, put
 from sandbox.core.tree import by_seed, stack, tree_map
 from sandbox.loop.author import refuse
+from sandbox.loop.formula import faults
 from sandbox.loop.trial import Trial
 from sandbox.loop.turn import Turn
 
@@ -32,10 +33,16 @@ def attempt(turn: Turn) -> tuple[Turn, State]:
     turn = replace(turn, incumbent=turn.state)
     try:
         candidate, taken = apply(turn.state, turn.edit, allow=_allow(turn), frozen=~turn.open)
+        bad = faults(turn.loop.world.rule, candidate, turn.edit)
+        if bad and turn.level.faults == "stop":
+            raise EditError(next(iter(bad.values())))
     except EditError as error:
         turn = refuse(turn, error)
         return turn, turn.state
-    return turn.close(~taken, Verdict.REFUSED, "not finite"), candidate
+    turn = turn.close(~taken, Verdict.REFUSED, "not finite")
+    for s, fault in bad.items():
+        turn = turn.close(torch.arange(turn.state.seeds) == s, Verdict.REFUSED, fault)
+    return turn, choose_seeds(turn.open, candidate, turn.state) if bad else candidate
 
 
 def judge(turn: Turn, candidate: State) -> Turn:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sandbox.core.record import Standing
 from sandbox.core.score import Score
-from sandbox.core.state import State, detach
+from sandbox.core.state import State, below, detach
 from sandbox.loop.lived import LoopView, Wanted
 
 
@@ -28,7 +28,7 @@ class Trial:
 
     def outcome(self) -> Mapping[Score, Tensor]:
         """{score: [L, n]} of every lane and example, lower is better."""
-        begun = detach(self.state)
+        begun = below(detach(self.state), self.n)
         standing = Standing(begun, begun, torch.zeros(begun.seeds, dtype=torch.bool))
         wanted = Wanted(self.scores, "gate")
         return self.loop.live(self.n, standing, self.step, self.stream, None, "trial", wanted=wanted).scores

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from sandbox.core.adjoint import Adjoint
-from sandbox.core.edit import Edit, covers
+from sandbox.core.edit import Edit, Tried, covers
 from sandbox.core.error import ConfigError, explain
 from sandbox.core.needs import Heard, Needs, Seen
 from sandbox.core.protocols import Level
@@ -26,7 +27,7 @@ class Turn:
     what it asked for. A seed is `open` [S] while its edit is in play; once closed, `verdict` and `why` say what became
     of it. `rows` is how many rows the meta-learner is asked for: one a seed, or one a lane where it edits lanes.
     `incumbent` is the state that the edit was tried against; `heard` is what the gate measured, `anchor` what
-    the frozen second gate would have said.
+    the frozen second gate would have said; `tried` what the seeds' meta-learners tell of the way to their edits.
     """
 
     loop: LoopView
@@ -47,6 +48,7 @@ class Turn:
     edit: Edit = field(default_factory=Edit)
     incumbent: State | None = None
     heard: Heard | None = None
+    tried: Mapping[int, Tried] = field(default_factory=dict[int, Tried])
     records: tuple[Record, ...] = ()
 
     @property

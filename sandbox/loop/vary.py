@@ -15,9 +15,10 @@ from sandbox.core.needs import Seen
 from sandbox.core.protocols import Varies
 from sandbox.core.record import Standing
 from sandbox.core.score import Score
-from sandbox.core.state import detach, finite_seeds, repeat_seeds
+from sandbox.core.state import below, choose_seeds, detach, finite_seeds, repeat_seeds
 from sandbox.core.tree import by_seed, tree_map
 from sandbox.loop.author import call, each_row, handed, refuse
+from sandbox.loop.formula import faults
 from sandbox.loop.lived import Wanted
 from sandbox.loop.turn import Turn
 
@@ -60,9 +61,15 @@ def _candidates(turn: Turn, seen: Seen) -> Mapping[str, Tensor]:
 def _scored(turn: Turn, candidates: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
     """P on practice data [rows, population] after a horizon, +inf where dead, and who is alive."""
     loop, count, seeds = turn.loop, turn.needs.population, turn.state.seeds
-    crowd = repeat_seeds(detach(turn.state), count)
+    lean = turn.state if any(path.startswith("meta/") for path in candidates) else below(turn.state, turn.n)
+    crowd = repeat_seeds(detach(lean), count)
     edit = Edit({path: _as_rows(values, seeds) for path, values in candidates.items()})
     begun, taken = apply(crowd, edit, allow=turn.level.allow or turn.needs.edits)
+    bad = faults(loop.world.rule, begun, edit)
+    if bad and turn.level.faults == "stop":
+        raise EditError(next(iter(bad.values())))
+    taken = taken & torch.tensor([s not in bad for s in range(crowd.seeds)])
+    begun = choose_seeds(taken, begun, crowd) if bad else begun
     standing = Standing(begun, begun, torch.zeros(begun.seeds, dtype=torch.bool))
     score, stream = Score(), f"{turn.stream}/{turn.step}/vary/{turn.n}"
     lived = loop.live(turn.n, standing, turn.step + 1, stream, None, "trial", wanted=Wanted((score,), "practice"))

@@ -98,8 +98,8 @@ SIGNATURES: tuple[Signature, ...] = (
               "log-probabilities of two answers, by the policy and by a fixed reference. The loss is the mean."),
     Signature("update", {"g": "parameters", "w": "parameters", "t": "scalar", "m": "parameters", "v": "parameters",
                          "s": "parameters"}, ("parameters",), ("g",),
-              "g is the gradient, w the weights, t counts steps from 1; m, v and s begin at 0 and are kept from step to "
-              "step. The weights then move by -lr times what is returned.", slots=("m", "v", "s")),
+              "g is the gradient, w the weights, t counts steps from 1; m, v and s begin at 0 and are kept from step "
+              "to step. The weights then move by -lr times what is returned.", slots=("m", "v", "s")),
 )  # fmt: skip
 BY_SIGNATURE = {signature.name: signature for signature in SIGNATURES}
 

@@ -110,7 +110,7 @@ def kinds_of(program: Program) -> dict[int, Kind]:
         if found is None:
             got = ", ".join(f"{name_of(program, r)} ({kinds[r]})" for r in each.operands)
             raise _fault(program, i, f"operands that {operator.name} takes ({operator.about})", got,
-                         "A scalar goes with anything, an example with outputs, weights with scalars alone.")  # fmt: skip
+                         "A scalar goes with anything, an example with outputs, weights with scalars.")  # fmt: skip
         kinds[RESULT + i] = found
     return kinds
 
@@ -163,7 +163,7 @@ def _within_limits(program: Program) -> None:
                                    do=f"Mend constant {endless[0] + 1}."))  # fmt: skip
     if len(program.keeps) != len(program.form.slots):
         raise ProgramError(explain(expected=f"{len(program.form.slots)} slots of '{program.signature}'",
-                                   got=f"{len(program.keeps)}", do="Name what each slot holds afterwards."))  # fmt: skip
+                                   got=f"{len(program.keeps)}", do="Name what each slot holds then."))  # fmt: skip
 
 
 def _ends(program: Program, kinds: dict[int, Kind]) -> None:
@@ -197,7 +197,9 @@ def _shallow(program: Program) -> None:
 
 
 def _fault(program: Program, i: int, expected: str, got: str, do: str) -> ProgramError:
-    return ProgramError(f"instruction {i + 1}, '{instruction_text(program, i)}': {explain(expected=expected, got=got, do=do)}")
+    return ProgramError(
+        f"instruction {i + 1}, '{instruction_text(program, i)}': {explain(expected=expected, got=got, do=do)}"
+    )
 
 
 def _shown(program: Program, register: int) -> str:

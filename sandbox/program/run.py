@@ -34,7 +34,7 @@ def run(code: Tensor, constants: Tensor, inputs: Sequence[Tensor]) -> tuple[Tens
 def _run(lead: int, code: Tensor, constants: Tensor, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """As `run`, where everything has `lead` more dimensions in front."""
     if debug_unwrap(code) is not code:  # some vmap is still around us, and hides programs from each other
-        return _Vmapped.apply(lead, code, constants, *inputs)
+        return _Vmapped.apply(lead, code, constants, *inputs)  # pyright: ignore[reportCallIssue]
     rows = code.shape[:lead]
     flat = [value.reshape(rows.numel(), *value.shape[lead:]) for value in (code, constants, *inputs)]
     found = _grouped(*flat[:2], flat[2:])
@@ -97,5 +97,3 @@ def _plan(program: Program) -> tuple[list[tuple[int, str, tuple[int, ...]]], dic
 
 def _turned(value: Tensor, kind: Kind) -> Tensor:
     return value.mT if WIDTH[kind] == 2 else value
-
-

@@ -61,7 +61,8 @@ def structure(code: bytes) -> Program:
     if not 0 <= kind < len(SIGNATURES) or not 0 <= count <= INSTRUCTIONS:
         raise ProgramError(explain(
             expected=f"a kind of program below {len(SIGNATURES)} and at most {INSTRUCTIONS} instructions",
-            got=f"{kind} and {count}", do="The first row holds version, kind, returned register and length."))  # fmt: skip
+            got=f"{kind} and {count}",
+            do="The first row holds version, kind, returned register and length."))  # fmt: skip
     signature = SIGNATURES[kind]
     slots = len(signature.slots)
     instructions = tuple(_instruction(row, i) for i, row in enumerate(rows[2 : 2 + count].tolist()))

@@ -105,8 +105,9 @@ class _Draft:
             raise ProgramError(explain(expected="an operator", got=f"'{operator[:40]}'",
                                        do=did_you_mean(operator, BY_NAME)))  # fmt: skip
         if len(operands) != BY_NAME[operator].takes:
-            raise ProgramError(explain(expected=f"{BY_NAME[operator].takes} operands of {operator}",
-                                       got=f"{len(operands)}", do=f"{operator} is {BY_NAME[operator].about}."))  # fmt: skip
+            raise ProgramError(explain(
+                expected=f"{BY_NAME[operator].takes} operands of {operator}", got=f"{len(operands)}",
+                do=f"{operator} is {BY_NAME[operator].about}."))  # fmt: skip
         if len(self.code) == INSTRUCTIONS:
             raise ProgramError(explain(expected=f"at most {INSTRUCTIONS} instructions", got="more", do="Shorten it."))
         self.code.append(Instruction(operator, tuple(self._operand(word) for word in operands)))
@@ -118,8 +119,9 @@ class _Draft:
         try:
             value = float(word)
         except ValueError:
-            raise ProgramError(explain(expected="an input, a name that stands before, or a number",
-                                       got=f"'{word[:40]}'", do=did_you_mean(word[:40], self.names))) from None  # fmt: skip
+            raise ProgramError(explain(
+                expected="an input, a name that stands before, or a number", got=f"'{word[:40]}'",
+                do=did_you_mean(word[:40], self.names))) from None  # fmt: skip
         if not isfinite(value) or "_" in word:
             raise ProgramError(explain(expected="a finite number", got=f"'{word[:40]}'", do="Write it out."))
         value += 0.0  # -0 is 0

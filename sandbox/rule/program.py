@@ -27,8 +27,8 @@ class Program:
     `update_program` returns for gradient, weights, count of steps and slots (`program.language.SIGNATURES`).
 
     Both fields are names of shipped programs (`sandbox/program/library.txt`) or texts of the language. phi is {"loss",
-    "update": programs as whole numbers, "constants" [2, 8]: the loss's, then the update's, "lr": scalar, raw}. An update
-    sees all weights of the network in one row, so that a norm is that of all of them.
+    "update": programs as whole numbers, "constants" [2, 8]: the loss's, then the update's, "lr": scalar, raw}. An
+    update sees all weights of the network in one row, so that a norm is that of all of them.
     """
 
     loss_program: str = "squared_error"
@@ -106,7 +106,7 @@ class Program:
         return found
 
     def _target(self, batch: Batch, prediction: Tensor) -> Tensor:
-        """Targets [n, C] or classes [n] for predictions [n, …, C]; raises `ConfigError` where the loss is for others."""
+        """Targets [n, C] or classes [n] for predictions [n, …, C]; raises `ConfigError` where the loss needs others."""
         signature, y = self._programs()["loss"].signature, batch.get("y")
         if y is not None and y.is_floating_point():
             has, shape, flat = "loss amounts", prediction.shape, (-1, prediction.shape[-1])

@@ -13,7 +13,7 @@ from torch import Tensor
 from sandbox.archive.journal import JOURNAL, DiskJournal
 from sandbox.core.edit import Edit
 from sandbox.core.error import ConfigError, LineageError
-from sandbox.core.journal import Notebook, Question
+from sandbox.core.journal import Notebook, Question, Told
 from sandbox.core.protocols import Level, Needs, Params, Seen
 from sandbox.gate.better import Better
 from sandbox.loop.probe import LoopProbe
@@ -92,7 +92,7 @@ def test_an_answer_is_on_disk_before_it_is_used(loop, sines, tmp_path, monkeypat
 
 def test_a_torn_last_line_is_dropped_and_a_changed_one_is_named(tmp_path):
     journal, question = DiskJournal(tmp_path), Question(1, 1, "life", 0)
-    journal.note({question: {"lr": torch.tensor(0.1)}})
+    journal.note({question: Told({"lr": torch.tensor(0.1)})})
     path = tmp_path / JOURNAL
     whole = path.read_text()
     path.write_text(whole + whole[:20])
@@ -108,7 +108,7 @@ def test_a_torn_last_line_is_dropped_and_a_changed_one_is_named(tmp_path):
 def test_answers_come_back_in_every_bit(tmp_path):
     question = Question(2, 3, "life", 1)
     answer = {"a": torch.rand(2, 3), "b": torch.rand((), dtype=torch.float64) / 3, "c": torch.tensor([1, 2])}
-    DiskJournal(tmp_path).note({question: answer})
+    DiskJournal(tmp_path).note({question: Told(answer)})
     back = DiskJournal(tmp_path).recall(question)
     assert back is not None
     assert all(torch.equal(back[name], value) and back[name].dtype == value.dtype for name, value in answer.items())
