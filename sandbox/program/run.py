@@ -37,7 +37,7 @@ def _run(lead: int, code: Tensor, constants: Tensor, inputs: Sequence[Tensor]) -
         return _Vmapped.apply(lead, code, constants, *inputs)  # pyright: ignore[reportCallIssue]
     rows = code.shape[:lead]
     flat = [value.reshape(rows.numel(), *value.shape[lead:]) for value in (code, constants, *inputs)]
-    found = _grouped(*flat[:2], flat[2:])
+    found = _grouped(flat[0], flat[1], flat[2:])
     return tuple(value.reshape(*rows, *value.shape[1:]) for value in found)
 
 
