@@ -181,6 +181,11 @@ class Runs(Sequence[Run]):
         return self._all(tables.edits_of)
 
     @cached_property
+    def tried(self) -> Columns:
+        """As of a run: a row a candidate that a meta-learner tells of."""
+        return self._all(tables.tried_of)
+
+    @cached_property
     def verdicts(self) -> Columns:
         """As of a run: a row a step and a seed."""
         return self._all(tables.verdicts_of)
