@@ -1,8 +1,8 @@
 """The algebra of the rule language: what an operator on values is besides itself.
 
 Signs are moved outwards as far as an operator lets them, for then `a - b` and `b - a` are one value, and what is even
-(a square, |a|) forgets them. Each rewriting keeps values and derivatives for finite numbers: exactly, but for products
-of constants, which are gathered in float64. Sums are not regrouped, because in floating point (x + 1e9) - 1e9 is not x.
+(a square, |a|) forgets them. Each rewriting keeps values and derivatives of finite numbers to rounding: products of
+constants are gathered in float64. Sums are not regrouped, because in floating point (x + 1e9) - 1e9 is not x.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ def _signed(sign: int, ref: Ref) -> Ref:
 def _add(graph: Graph, operands: tuple[Ref, ...]) -> Ref:
     """x + 0 is x; x + x is 2x; the first of both is positive."""
     a, b = sorted(operands, key=lambda ref: graph.order("add", ref))
-    if graph.zero(a) or graph.zero(b):
-        return a if graph.zero(b) else b
+    for one, other in ((a, b), (b, a)):
+        if graph.zero(other) and graph.fits(one, "add", operands):
+            return one
     if a == b:
         return graph.make("mul", (graph.constant(2.0), a))
     return _signed(a[0], graph.plain("add", (_bare(a), _signed(a[0], b))))
@@ -100,8 +101,9 @@ def _where(graph: Graph, operands: tuple[Ref, ...]) -> Ref:
     """A condition that is a constant chooses; where both are one there is no choice."""
     condition, a, b = operands
     number = graph.number(condition)
-    if number is not None or a == b:
-        return a if number is None or number > 0 else b
+    chosen = b if number is not None and number <= 0 else a
+    if (number is not None or a == b) and graph.fits(chosen, "where", operands):
+        return chosen
     return _turned(graph, "where", "where", operands, of=1)
 
 
@@ -109,10 +111,9 @@ def _ema(graph: Graph, operands: tuple[Ref, ...]) -> Ref:
     """All of a is a, none of it b; the mean of one number is that number."""
     a, b, keep = operands
     number = graph.number(keep)
-    if number == 1 or a == b:
-        return a
-    if number == 0:
-        return b
+    chosen = b if number == 0 else a
+    if (number in (0, 1) or a == b) and graph.fits(chosen, "ema", operands):
+        return chosen
     sign = a[0]
     return _signed(sign, graph.plain("ema", (_bare(a), _signed(sign, b), keep)))
 

@@ -50,26 +50,34 @@ class Graph:
 
     def make(self, operator: str, operands: tuple[Ref, ...]) -> Ref:
         """The value of an operator on values that it takes."""
-        kind = kind_of(BY_NAME[operator], [self.nodes[node].kind for _, node in operands])
-        assert kind is not None, f"{operator} of {operands}"
         if self.rules:
             operands = tuple((1, ref[1]) if self.void(ref) else ref for ref in operands)
             found = self._folded(operator, operands)
             found = self.rules[operator](self, operands) if found is None and operator in self.rules else found
-            if found is not None and _alike(self.nodes[found[1]].kind, kind):
+            if found is not None:
                 return found
         return self.plain(operator, operands)
 
     def plain(self, operator: str, operands: tuple[Ref, ...]) -> Ref:
         """The value of an operator on values as they are."""
-        kinds = [self.nodes[node].kind for _, node in operands]
         if BY_NAME[operator].commutes:
             operands = tuple(sorted(operands, key=lambda ref: self.order(operator, ref)))
-        kind = kind_of(BY_NAME[operator], kinds)
-        assert kind is not None, f"{operator} of {kinds}"
+        kind = self.kind(operator, operands)
         words = " ".join(f"{sign}{self.nodes[node].key}" for sign, node in operands)
         text = blake2b(f"{operator} {words}".encode(), digest_size=16).hexdigest()
         return 1, self._node(operator, operands, kind, (2, CODES[operator], 0.0, text))
+
+    def kind(self, operator: str, operands: tuple[Ref, ...]) -> Kind:
+        """The kind of an operator's result."""
+        kinds: list[Kind] = [self.nodes[node].kind for _, node in operands]
+        kind = kind_of(BY_NAME[operator], kinds)
+        assert kind is not None, f"{operator} of {kinds}"
+        return kind
+
+    def fits(self, ref: Ref, operator: str, operands: tuple[Ref, ...]) -> bool:
+        """Whether a value can stand for the result by its kind; probabilities are outputs."""
+        kinds = {self.nodes[ref[1]].kind, self.kind(operator, operands)}
+        return len(kinds) == 1 or kinds == {"output", "probability"}
 
     def order(self, operator: str, ref: Ref) -> tuple[tuple[int, int, float, str], int]:
         """Constants come first, in a sum last; then inputs; then results by their operators."""
@@ -131,8 +139,3 @@ class Graph:
 def negated(ref: Ref) -> Ref:
     """-a."""
     return -ref[0], ref[1]
-
-
-def _alike(one: Kind, other: Kind) -> bool:
-    """Whether a value of one kind can stand for the other: probabilities are outputs."""
-    return one == other or {one, other} == {"output", "probability"}
