@@ -37,6 +37,7 @@ def _mul(graph: Graph, operands: tuple[Ref, ...]) -> Ref:
     sign = operands[0][0] * operands[1][0]
     a, b = sorted(map(_bare, operands), key=graph.order)
     number, inner = graph.number(a), graph.of(b, "mul")
+    sign = 1 if number == 0 else sign
     if number == 1:
         return _signed(sign, b)
     if a == b:

@@ -88,7 +88,7 @@ class Graph:
     def number(self, ref: Ref) -> float | None:
         """What a value is, where that is a constant."""
         sign, node = ref
-        return sign * self.nodes[node].value if self.nodes[node].operator == "constant" else None
+        return sign * self.nodes[node].value + 0.0 if self.nodes[node].operator == "constant" else None
 
     def zero(self, ref: Ref) -> bool:
         """Whether a value is always 0."""

@@ -24,9 +24,7 @@ Function = Callable[..., Tensor]
 
 def apply(operator: str, kinds: Sequence[Kind], values: Sequence[Tensor]) -> Tensor:
     """The result of an operator on values of these kinds, which it takes (`kind_of` says so)."""
-    if operator in EACH:
-        return EACH[operator](*aligned(kinds, values))
-    return SHAPED[operator](*values)
+    return FUNCTIONS[operator](*(aligned(kinds, values) if operator in EACH else values))
 
 
 def aligned(kinds: Sequence[Kind], values: Sequence[Tensor]) -> list[Tensor]:
@@ -100,3 +98,5 @@ SHAPED: dict[str, Function] = {
     "clip_by_norm": _clip_by_norm,
     "rms_normalise": lambda a: _div(a, _sqrt(a.square().mean(dim=-1))[:, None]),
 }
+
+FUNCTIONS: dict[str, Function] = {**EACH, **SHAPED}
