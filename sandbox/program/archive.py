@@ -165,6 +165,11 @@ def append(archive: Archive, entry: Entry) -> tuple[Archive, int]:
     return met(after, (entry.text, entry.function)), number
 
 
+def skipped(archive: Archive) -> Archive:
+    """The archive in which one more id has been given, to a proposal that is no entry."""
+    return {**archive, "count": archive["count"] + 1}
+
+
 def met(archive: Archive, keys: Sequence[int]) -> Archive:
     """The archive that knows these hashes, too; the oldest are forgotten where there are too many."""
     known, count = archive["known"].clone(), int(archive["met"])
