@@ -48,7 +48,7 @@ class Formulas:
     def function_key(self) -> int | None:
         """The hash of what they compute on fixed probes; None where that is not finite."""
         found = [fingerprint(program) for _, program in self.programs]
-        return None if None in found else hashed(f"{found}")
+        return None if None in found else hashed(" ".join(each.key for each in found if each))
 
     @property
     def length(self) -> int:

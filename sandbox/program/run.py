@@ -25,8 +25,6 @@ WIDTH: dict[Kind, int] = {"scalar": 0, "example": 1, "label": 1, "parameters": 1
 def run(code: Tensor, constants: Tensor, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """What the program in `code` and `constants` returns for the `inputs` of its kind, and what its slots hold then.
 
-    A loss gives one number an example [n]: what it returns for each output is averaged over them.
-
     Values have the dimensions of their kinds (`sandbox.program.language.Kind`). Differentiable in constants and inputs,
     as often as wanted. Raises `ProgramError` for what is no program.
     """
@@ -86,8 +84,6 @@ def _interpret(program: Program, constants: Tensor, inputs: Sequence[Tensor]) ->
     values |= {CONSTANT + i: constants[:, i] for i in range(len(program.constants))}
     for register, operator, operands in plan:
         values[register] = apply(operator, [kinds[r] for r in operands], [values[r] for r in operands])
-    if kinds[program.returns] in ("output", "probability"):  # losses of one kind return one kind
-        values[program.returns], kinds = values[program.returns].mean(dim=1), {**kinds, program.returns: "example"}
     return tuple(_turned(values[register], kinds[register]) for register in program.outputs)
 
 
