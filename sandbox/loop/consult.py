@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from math import prod
@@ -10,10 +11,11 @@ from math import prod
 from sandbox.core.error import ConfigError, LineageError, explain
 from sandbox.core.journal import Answer, Question, Told
 from sandbox.core.needs import Seen
-from sandbox.core.protocols import Consults
+from sandbox.core.protocols import Consults, Reaches
 from sandbox.core.record import Verdict
 from sandbox.core.tree import stack
 from sandbox.loop.author import call, handed, row, seen_of
+from sandbox.loop.lived import LoopView
 from sandbox.loop.turn import Turn
 
 
@@ -32,6 +34,16 @@ def consult(turn: Turn) -> Turn:
     device = turn.loop.world.device
     answers = stack([{name: value.to(device) for name, value in answer.items()} for answer in found])
     return replace(turn, seen=replace(seen_of(turn), answer=answers))
+
+
+def reachable(loop: LoopView, seeds: Sequence[int], steps: int) -> None:
+    """Raises `ConfigError` where a level will be told things by somebody who can't be asked. A run whose journal holds
+    the last answer of the top level asks nobody more."""
+    for n, level in enumerate(loop.levels, start=1):
+        source, last = level.meta_learner, [Question(n, steps, "life", seed) for seed in seeds]
+        known = n == len(loop.levels) and all(loop.journal.recall(question) is not None for question in last)
+        if level.needs.answers and isinstance(source, Reaches) and not (loop.journal.sealed or known):
+            source.ready()
 
 
 def _questions(turn: Turn) -> list[Question]:
