@@ -37,7 +37,8 @@ def call(turn: Turn, method: str, author: Callable[[], R], *handed: Mapping[str,
         except (EditError, SourceError):
             raise
         except Exception as error:
-            do = f"{mend(who, error, ADVICE if turn.needs.vmapped else '')} faults=refuse goes on without it."
+            do = mend(who, error, ADVICE if turn.needs.vmapped else "")
+            do += " faults=refuse goes on without it." if pure else ""  # a source of answers is waited for
             raise EditError(explain(expected=f"an answer of {who}", got=told(error), do=do)) from error
         drew = pure and stood != generators()
     if drew:

@@ -8,6 +8,8 @@ from dataclasses import replace
 from functools import partial
 from math import prod
 
+import torch
+
 from sandbox.core.error import ConfigError, LineageError, explain
 from sandbox.core.journal import Answer, Question, Told
 from sandbox.core.needs import Seen
@@ -28,6 +30,8 @@ def consult(turn: Turn) -> Turn:
     """
     if not turn.needs.answers:
         return turn
+    if not turn.needs.vmapped and not bool(turn.open.any()):
+        return turn  # nobody will be asked for an edit
     found = _answers(turn, _questions(turn)) if turn.loop.probing is None else _last_answers(turn)
     if not found:
         return turn.close(turn.open, Verdict.NO_EDIT, "")
@@ -57,32 +61,46 @@ def _questions(turn: Turn) -> list[Question]:
 
 
 def _answers(turn: Turn, questions: list[Question]) -> list[Answer]:
-    journal, source = turn.loop.journal, turn.level.meta_learner
-    known = {question: journal.recall(question) for question in questions}
-    missing = [question for question in questions if known[question] is None]
+    """One for each row. Where authors are asked row by row, a closed seed's would never be seen: it is not asked for,
+    and another's stands in its place."""
+    journal, closed = turn.loop.journal, torch.zeros(turn.rows, dtype=torch.bool)
+    if not turn.needs.vmapped:
+        closed = ~turn.open.repeat_interleave(turn.rows // turn.state.seeds)
+    wanted = [question for question, no in zip(questions, closed.tolist(), strict=True) if not no]
+    known = {question: journal.recall(question) for question in wanted}
+    missing = [question for question in wanted if known[question] is None]
     if missing:
-        if journal.sealed:
-            raise LineageError(explain(
-                expected=f"an answer in the journal to {missing[0]}", got="none",
-                do="A replay asks nobody: the journal was changed, or belongs to another run."))  # fmt: skip
-        if not isinstance(source, Consults):
-            raise ConfigError(
-                explain(
-                    expected="a meta-learner with `consult`, since `needs.answers` is set",
-                    got=type(source).__name__,
-                    do="Give it consult(question, psi, seen).",
-                )
-            )
-        psi, seen = handed(turn), vars(seen_of(turn))
-        fresh: dict[Question, Told] = {}
-        for r, question in enumerate(questions):
-            if known[question] is None:
-                answer = partial(source.consult, question, row(psi, r), Seen(**row(seen, r)))
-                found = call(turn, "consult", answer, pure=False)
-                fresh[question] = found if isinstance(found, Told) else Told(found)
-        journal.note(fresh)
-        known |= {question: told.answer for question, told in fresh.items()}
-    return [answer for question in questions if (answer := known[question]) is not None]
+        known |= _asked(turn, [(r, question) for r, question in enumerate(questions) if question in missing])
+    stand_in = next((known[question] for question in wanted), None)
+    found = [known.get(question, stand_in) for question in questions]
+    return [answer for answer in found if answer is not None]
+
+
+def _asked(turn: Turn, missing: list[tuple[int, Question]]) -> dict[Question, Answer]:
+    """The source's own answers to the questions of some rows, in the journal when this returns. One with a transcript
+    is noted as soon as it comes, for it was not cheap."""
+    journal, source = turn.loop.journal, turn.level.meta_learner
+    if journal.sealed:
+        raise LineageError(explain(
+            expected=f"an answer in the journal to {missing[0][1]}", got="none",
+            do="A replay asks nobody: the journal was changed, or belongs to another run."))  # fmt: skip
+    if not isinstance(source, Consults):
+        raise ConfigError(explain(
+            expected="a meta-learner with `consult`, since `needs.answers` is set", got=type(source).__name__,
+            do="Give it consult(question, psi, seen)."))  # fmt: skip
+    psi, seen = handed(turn), vars(seen_of(turn))
+    found: dict[Question, Told] = {}
+    waiting: dict[Question, Told] = {}
+    for r, question in missing:
+        answer = partial(source.consult, question, row(psi, r), Seen(**row(seen, r)))
+        said = call(turn, "consult", answer, pure=False)
+        found[question] = waiting[question] = said if isinstance(said, Told) else Told(said)
+        if found[question].transcript:
+            journal.note(waiting)
+            waiting = {}
+    if waiting:
+        journal.note(waiting)
+    return {question: told.answer for question, told in found.items()}
 
 
 def _last_answers(turn: Turn) -> list[Answer]:

@@ -16,6 +16,7 @@ from sandbox.core.error import ConfigError, SourceError, explain
 BASE_URL = "OPENAI_BASE_URL"
 NAME = re.compile(r"[A-Z][A-Z0-9_]*\Z")  # of an environment variable; no key looks so
 BYTES = 1_000_000  # of an answer: more is cut off
+PAUSE = 0.25  # seconds before half an answer is asked for again, doubled each time
 SECRET = 8  # characters: a shorter key, such as 'none', is a word and no secret
 SCRIPTED = "scripted"  # the model that is none
 
@@ -88,7 +89,7 @@ class Endpoint:
         began, sent = time.monotonic(), [0]
         last = ""
         with self._client(sent, min(seconds, self.timeout)) as client:
-            for _ in range(self.retries + 1):
+            for again in range(self.retries + 1):
                 try:
                     found = client.chat.completions.create(
                         model=self.model,
@@ -100,7 +101,8 @@ class Endpoint:
                     last = _told(error)
                     break  # the client has tried again as often as it should
                 except (ValueError, TypeError, AttributeError, IndexError) as error:
-                    last = f"no answer of the protocol ({type(error).__name__})"  # half an answer: ask again
+                    last = f"no answer of the protocol ({type(error).__name__})"  # half an answer, say
+                    time.sleep(PAUSE * 2**again if again < self.retries else 0)
         said = explain(
             expected=f"an answer of {self.model} at {self.where}", got=f"{last}, after {sent[0]} requests",
             do="Mend the server or the key, then give the same command: the run goes on where it stopped. "
@@ -168,11 +170,16 @@ def checked_url(url: str) -> str:
 
 
 def _told(error: Exception) -> str:
-    """An error of the client in words of ours: what a server writes may hold anything."""
-    status = getattr(error, "status_code", None)
-    return f"HTTP {status}" if status else {"APITimeoutError": "no answer in time",
-                                           "APIConnectionError": "a broken connection"}.get(
-                                               type(error).__name__, type(error).__name__)  # fmt: skip
+    """An error of the client, in words of ours; what a server wrote is told where it can't be about the key."""
+    status, kind = getattr(error, "status_code", None), type(error).__name__
+    if status is None:
+        known = {
+            "APITimeoutError": "no answer in time",
+            "APIConnectionError": "a broken connection, or too long an answer",
+        }
+        return known.get(kind, kind)
+    wrote = "" if status in (401, 403) else " ".join(str(getattr(error, "message", "")).split())[:200]
+    return f"HTTP {status} {wrote}".strip()
 
 
 def limited(response: Any, seconds: float) -> Any:

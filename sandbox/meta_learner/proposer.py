@@ -78,7 +78,7 @@ class Proposer:
 
     @property
     def needs(self) -> Needs:
-        return Needs(edits=self.edits, reads=self.edits, answers=True, vmapped=False)
+        return Needs(edits=self.edits, reads=self.edits, answers=True, vmapped=False, lasting=True)
 
     def ready(self) -> None:
         """Raises `ConfigError` where it is plain before the first step that nobody can be asked."""
@@ -99,6 +99,7 @@ class Proposer:
         left = [most - used for most, used in zip(self._budget, psi["spent"].tolist(), strict=True)]
         if min(left) <= 0:
             return Told(_answer(SPENT, (0.0, 0.0, 0.0)))
+        psi = proposals.undone(psi, seen.visible)
         now, known = proposals.standing(seen.visible), proposals.entries(psi)
         named = dict(zip(names(now), now.values(), strict=True)) | {called(one.id): one.program for one in known}
         kinds = [program.signature for program in now.values()]

@@ -34,8 +34,8 @@ def read(words: str, parents: Mapping[str, Program]) -> Read:
 
     What counts is the last block between fences, or all of it where there are none.
     """
-    text = block(words)
-    head, _, rest = text.strip().partition("\n")
+    text = block(words).strip()
+    head, _, rest = text.partition("\n")
     first = head.partition("#")[0].split()
     if first[:1] != ["change"]:
         return Read(parse(text), None)
