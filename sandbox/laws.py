@@ -18,7 +18,7 @@ from sandbox.core.birth import phi_of
 from sandbox.core.edit import covers
 from sandbox.core.error import ConfigError, ContractError, explain
 from sandbox.core.finding import Finding
-from sandbox.core.protocols import World
+from sandbox.core.protocols import Checked, World, Written
 from sandbox.core.random import uniform, untouched
 from sandbox.core.state import State
 from sandbox.engine.sound import examine
@@ -246,6 +246,17 @@ def reached(stage: Stage) -> None:
     {"rule": rule_reached, "task": task_reached}[stage.group](loop.world, state)
 
 
+def faultless(stage: Stage) -> None:
+    """A rule that checks phi finds no fault with what it begins with, and tells in words only leaves that it has."""
+    loop = stage.loop()
+    rule, phi = loop.world.rule, {name: leaf[0] for name, leaf in loop.start([0]).state.rule.items()}
+    fault = rule.fault(phi) if isinstance(rule, Checked) else ""
+    unknown = sorted(rule.written(phi).keys() - phi.keys()) if isinstance(rule, Written) and not fault else []
+    if fault or unknown:
+        raise ContractError(explain(expected="phi of `init` without a fault, and words for leaves of it",
+                                    got=fault or f"words for {unknown}", do="Mend `fault` or `written`."))  # fmt: skip
+
+
 def sound(stage: Stage) -> None:
     """The network is the pure function that it claims to be, alone as in a batch, on the tape as off it."""
     for finding in examined(stage):
@@ -276,6 +287,6 @@ AUTHORED = ("task", "model", "rule", "meta_learner", "gate", "meter")
 WATCHED = tuple(group for group in AUTHORED if group != "model")  # a network is judged by `sound`
 LAWS = (
     _law(lives), _law(told), _law(refuses, "meta_learner"), _law(pure, *WATCHED), _law(declares, "meta_learner"),
-    _law(reached, "task", "rule"), _law(repeats), _law(alone), _law(resumes), _law(replays),
+    _law(reached, "task", "rule"), _law(faultless, "rule"), _law(repeats), _law(alone), _law(resumes), _law(replays),
     _law(shifts_nothing, "meter"), _law(sound, "model"),
 )  # fmt: skip

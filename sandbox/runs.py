@@ -71,8 +71,14 @@ class Run:
     @cached_property
     def edits(self) -> Columns:
         """A row an edited path, seed and step: `level`, `step`, `seed`, `path`, the `value` that was asked for (None
-        where it was too large to be written), `verdict`, `why`."""
+        where it was too large to be written), its `text` where the rule tells it in words, `verdict`, `why`."""
         return tables.edits_of(self.folder)
+
+    @cached_property
+    def tried(self) -> Columns:
+        """A row a candidate that a meta-learner tells of: `level`, `step`, `seed`, and what it says, of a search `id`,
+        `parent`, `program`, `stage`, `score`, `price`."""
+        return tables.tried_of(self.folder)
 
     @cached_property
     def verdicts(self) -> Columns:
@@ -173,6 +179,11 @@ class Runs(Sequence[Run]):
     def edits(self) -> Columns:
         """As of a run: a row an edited path, seed and step."""
         return self._all(tables.edits_of)
+
+    @cached_property
+    def tried(self) -> Columns:
+        """As of a run: a row a candidate that a meta-learner tells of."""
+        return self._all(tables.tried_of)
 
     @cached_property
     def verdicts(self) -> Columns:

@@ -15,7 +15,7 @@ from sandbox.lines.line import Line, Reader
 from sandbox.report.arms import flat
 from sandbox.report.sweeps import now
 
-EDITS = ("level", "step", "seed", "path", "value", "verdict", "why")
+EDITS = ("level", "step", "seed", "path", "value", "text", "verdict", "why")
 VERDICTS = ("level", "step", "seed", "verdict", "why", "anchor", "note")
 LONG = ("step", "seed", "reading", "value")
 
@@ -105,16 +105,27 @@ def _top(folder: Path) -> list[Line]:
 
 def edits_of(folder: Path) -> Columns:
     """A row an edited path, seed and step: `level`, `step`, `seed`, `path`, the `value` that was asked for (None where
-    it was too large to be written), `verdict`, `why`."""
+    it was too large to be written), its `text` where the rule tells it in words, `verdict`, `why`."""
     return _columns(EDITS, (row for line in _lines(folder) for row in _edits(line)))
 
 
 def _edits(line: Line) -> Iterator[Sequence[Any]]:
     for path, change in line["edit"].items():
-        values = change.get("value")
+        values, said = change.get("value"), line["text"].get(path)
         for row, seed in enumerate(line["seeds"]):
-            yield (line["level"], line["step"], seed, path, values[row] if values else None, line["verdict"][row],
-                   line["why"][row])  # fmt: skip
+            yield (line["level"], line["step"], seed, path, values[row] if values else None,
+                   said[row] if said else None, line["verdict"][row], line["why"][row])  # fmt: skip
+
+
+def tried_of(folder: Path) -> Columns:
+    """A row for whatever a meta-learner told of its way to an edit (`Edit.tried`): `level`, `step`, `seed`, and a
+    column for each word that it used, of a search `id`, `parent`, `program`, `stage`, `score`, `price` and others."""
+    return together(
+        ({"level": line["level"], "step": line["step"], "seed": seed}, {word: [told] for word, told in one.items()})
+        for line in _lines(folder, Reader(edits=False))
+        for seed, each in zip(line["seeds"], line["tried"], strict=False)
+        for one in each
+    )
 
 
 def verdicts_of(folder: Path) -> Columns:

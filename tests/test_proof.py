@@ -51,6 +51,22 @@ class HalfDetaches(SGD):
 
 
 @dataclass(frozen=True)
+class FindsFault(SGD):
+    """With what it begins with itself."""
+
+    def fault(self, phi):
+        return "a rate that it doesn't like"
+
+
+@dataclass(frozen=True)
+class TellsMore(SGD):
+    """Words for a leaf that phi does not have."""
+
+    def written(self, phi):
+        return {"rate": "ten per cent"}
+
+
+@dataclass(frozen=True)
 class Draws(SGD):
     """Noise of its own."""
 
@@ -74,6 +90,13 @@ class Changes(SGD.__mro__[-1]):  # type: ignore[misc]
     lr: float = 0.01
     init, slots, loss, update, readable = SGD.init, SGD.slots, SGD.loss, SGD.update, SGD.readable
     per_parameter: bool = False
+
+
+def test_a_rule_that_refuses_what_it_begins_with_or_tells_of_no_leaf_is_told():
+    assert "without a fault, and words for leaves of it; got a rate that it doesn't like" in breaks(
+        "faultless", "rule", FindsFault, BOWL
+    )
+    assert "words for ['rate']" in breaks("faultless", "rule", TellsMore, BOWL)
 
 
 def test_a_dropped_gradient_is_told():

@@ -75,7 +75,7 @@ def test_tables_of_many_runs_name_the_run_of_each_row(folder: Path) -> None:
     assert runs.readings["drift/rule"][:6] == [None] * 6
     assert runs.readings["drift/other"][6:] == [None] * 8
     assert runs.readings["drift/rule"][6:] == runs[1].readings["drift/rule"]
-    assert set(runs.edits) == {"run", "label", "level", "step", "seed", "path", "value", "verdict", "why"}
+    assert set(runs.edits) == {"run", "label", "level", "step", "seed", "path", "value", "text", "verdict", "why"}
     assert runs.verdicts["verdict"] == ["accepted"] * 10
     assert runs.configs["label"] == ["new", "old"]
     assert runs.configs["rule.lr"] == [0.01, 0.01]

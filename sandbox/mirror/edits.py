@@ -18,6 +18,7 @@ ROWS = 1000  # edits kept: the newest, if there are more
 WIDE = 40  # lines of a difference at most
 FEW = 24  # numbers that are told one by one
 LONG = 2000  # characters of a text at most
+SEEDS = 4  # texts that are told one after the other
 
 Values = list[Any]  # one a seed; None where nothing is known
 
@@ -33,8 +34,9 @@ class Asked:
     def row(self) -> list[Any]:
         """By `COLUMNS`."""
         line, change = self.line, self.line["edit"][self.path]
-        asked = change.get("value", [None] * len(self.before))
-        told = difference(self.before, asked) if "value" in change else f"a change of norm {text(mean(change['size']))}"
+        asked = asked_of(line, self.path) or [None] * len(self.before)
+        told = difference(self.before, asked) if any(asked) or "value" in change else (
+            f"a change of norm {text(mean(change['size']))}")  # fmt: skip
         return [line["step"], line["level"], self.path, text(mean(self.before)), text(mean(asked)), told,
                 counted(line["verdict"]), next(filter(None, line["why"]), ""), line["note"]]  # fmt: skip
 
@@ -53,7 +55,9 @@ class Edits:
         return [asked.row() for asked in self.newest]
 
     def take(self, line: Line) -> None:
-        """A row for each path that a line asks to change."""
+        """A row for each path that a line asks to change. The line of the start says in words what stands there."""
+        if not line["step"]:
+            self.force |= {(line["level"], path): list(said) for path, said in line["text"].items()}
         for path in line["edit"]:
             before = self.force.setdefault((line["level"], path), [None] * len(line["seeds"]))
             self.newest.append(Asked(line, path, list(before)))
@@ -68,9 +72,14 @@ class Edits:
                 if verdict == "accepted":
                     past[seed] = values[seed]
                     if at[1] in line["edit"]:
-                        values[seed] = line["edit"][at[1]].get("value", [None] * len(values))[seed]
+                        values[seed] = (asked_of(line, at[1]) or [None] * len(values))[seed]
                 elif verdict == "rolled back":
                     values[seed] = past[seed]
+
+
+def asked_of(line: Line, path: str) -> Values | None:
+    """What a line asks for at a path: in words where there are some, else in numbers; None where it was not written."""
+    return line["text"].get(path) or line["edit"][path].get("value")
 
 
 def mean(values: Sequence[Any]) -> Any:
@@ -86,7 +95,10 @@ def mean(values: Sequence[Any]) -> Any:
 
 def difference(before: Sequence[Any], asked: Sequence[Any]) -> str:
     """`0.1 → 0.2` for a number; for text, a tree or a few numbers the lines that differ, as `diff -u` tells them; for
-    many numbers how many they are, and their norm."""
+    many numbers how many they are, and their norm. Texts that differ from seed to seed are told one after the other."""
+    pairs = list(dict.fromkeys((old, new) for old, new in zip(before, asked, strict=True) if isinstance(new, str)))
+    if len(pairs) > 1:
+        return "\n".join(difference([old], [new]) for old, new in pairs[:SEEDS])
     old, new = mean(before), mean(asked)
     if not isinstance(new, (list, dict, str)) or _is_long(new):
         return f"{text(old)} → {text(new)}".lstrip()

@@ -88,10 +88,12 @@ class Signature:
         return hash(self.name)
 
 
+WIDE: tuple[Kind, ...] = ("example", "output", "probability")
+
 SIGNATURES: tuple[Signature, ...] = (
-    Signature("loss amounts", {"p": "output", "y": "output"}, ("example", "output"), ("p", "y"),
+    Signature("loss amounts", {"p": "output", "y": "output"}, WIDE, ("p", "y"),
               "p is predicted, y is given. The loss is the mean of what is returned."),
-    Signature("loss classes", {"p": "output", "y": "label"}, ("example", "output"), ("p", "y"),
+    Signature("loss classes", {"p": "output", "y": "label"}, WIDE, ("p", "y"),
               "p are logits, y is the class that is given. The loss is the mean of what is returned."),
     Signature("loss preferences", {"chosen": "example", "rejected": "example", "chosen_reference": "example",
                                    "rejected_reference": "example"}, ("example",), ("chosen", "rejected"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
 from sandbox.core.error import did_you_mean, explain
@@ -20,6 +20,7 @@ def library() -> Mapping[str, Program]:
     return {head.partition(":")[0]: parse(body) for head, _, body in parts}
 
 
+@lru_cache(maxsize=4096)
 def named(words: str) -> Program:
     """A shipped program by its name, or the program that a text of several lines says; raises `ProgramError`."""
     if "\n" in words.strip():

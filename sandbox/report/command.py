@@ -14,7 +14,7 @@ from rich.console import Console
 
 from sandbox.core.error import LineageError, explain
 from sandbox.lines.launch import sweep_of
-from sandbox.report import table
+from sandbox.report import programs, table
 from sandbox.report.arms import Arm, group
 from sandbox.report.claims import Difference, differences, in_order
 from sandbox.report.page import write_page
@@ -26,6 +26,7 @@ WIDE = 240  # columns of table.txt, so that no cell is folded
 EVERY = 5.0  # seconds from one page to the next of a sweep that runs
 BREATH = 3  # times as long as a page took to make, at least, pass until the next is made
 PAGE = "page.html"
+PROGRAMS = "programs.txt"
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,8 @@ def report(
         got = f"none; {len(told.failures)} of {len(told.failures)} jobs left no run"
         raise LineageError(explain(expected="at least one line of lineage", got=got, do=f"{page} tells why."))
     table.show(console, arms, told.found, told.runs, study, everything=everything)
+    trees = programs.families(arms)
+    programs.show(console, arms, trees)
     with (out / "table.txt").open("w") as file:
         wide = Console(file=file, width=WIDE, highlight=False)
         table.show(wide, arms, told.found, told.runs, study, everything=everything)
@@ -106,7 +109,10 @@ def report(
 
     drawn = draw(arms, out, study, told.found, everything=everything)
     console.print(f"{page} ({size / 1e6:.2f} MB, loads nothing)", style="dim", soft_wrap=True, markup=False)
-    for path in [out / "table.txt", out / "table.json", *drawn, *map(_folder, told.runs)]:
+    grown = [out / PROGRAMS] if any(tree.formulas for mine in trees for tree in mine) else []
+    for path in grown:
+        path.write_text(programs.written(arms, trees))
+    for path in [out / "table.txt", out / "table.json", *grown, *drawn, *map(_folder, told.runs)]:
         console.print(str(path), style="dim", soft_wrap=True, markup=False)
 
 
@@ -134,7 +140,8 @@ def follow(
 
 def page_of(told: Report, path: Path, *, refresh: float | None = None) -> int:
     """Write the page of a report; returns its size in bytes."""
-    held = document(told.arms, told.runs, told.failures, told.found, told.study)
+    grown = programs.document(programs.families(told.arms))
+    held = document(told.arms, told.runs, told.failures, told.found, told.study, grown)
     return write_page(path, _title(told), held, refresh=refresh)
 
 

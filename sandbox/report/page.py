@@ -12,7 +12,7 @@ from typing import Any
 
 PARTS = files("sandbox.report") / "page_files"
 SCRIPTS = ("state", "draw", "words", "hold", "panels", "labels", "glance", "string", "path", "edits", "tree",
-           "parallel", "table", "refresh", "main")  # fmt: skip
+           "programs", "parallel", "table", "refresh", "main")  # fmt: skip
 
 
 def write_page(path: Path, title: str, document: Mapping[str, Any], *, refresh: float | None = None) -> int:

@@ -31,7 +31,8 @@ DISTANCES = ("distance/human_process", "distance/process_agent", "distance/human
 
 
 def document(
-    arms: Sequence[Arm], runs: Sequence[Run], failures: Sequence[Failure], found: Sequence[Difference], study: Study
+    arms: Sequence[Arm], runs: Sequence[Run], failures: Sequence[Failure], found: Sequence[Difference], study: Study,
+    programs: Sequence[Any] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """Everything that the page shows, ready for JSON: numbers rounded, null for what is not finite."""
     readings = told(arms, study)
@@ -55,6 +56,7 @@ def document(
         "runs": [_run(run, arms) for run in runs],
         "failures": [asdict(failure) for failure in failures],
         "edits": edits(arms),
+        "programs": programs,
     }
 
 

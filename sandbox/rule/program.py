@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sandbox.core.error import ConfigError, explain
 from sandbox.core.protocols import Batch, Params, Reach
+from sandbox.program.language import CONSTANTS
 from sandbox.program.library import named
 from sandbox.program.program import Program as Formula
 from sandbox.program.program import ProgramError
@@ -26,12 +27,14 @@ class Program:
     """A = mean of what the program `loss_program` returns for prediction and target; θ ← θ - lr · what the program
     `update_program` returns for gradient, weights, count of steps and slots (`program.language.SIGNATURES`).
 
-    Both fields are names of shipped programs (`sandbox/program/library.txt`) or texts of the language. phi is {"loss",
-    "update": programs as whole numbers, "constants" [2, 8]: the loss's, then the update's, "lr": scalar, raw}. An
-    update sees all weights of the network in one row, so that a norm is that of all of them.
+    Both fields are names of shipped programs (`sandbox/program/library.txt`) or texts of the language. Without a
+    `loss_program` A is mean P on the batch: the task's own objective, as rule=sgd has it, for tasks without targets and
+    for whoever studies the update alone. phi is {"loss", "update": programs as whole numbers, "constants" [2, 8]: the
+    loss's, then the update's, "lr": scalar, raw}; without a `loss_program` there is no "loss" in it that an edit could
+    reach. An update sees all weights of the network in one row, so that a norm is that of all of them.
     """
 
-    loss_program: str = "squared_error"
+    loss_program: str | None = "squared_error"
     update_program: str = "sgd"
     lr: float = 0.01
 
@@ -43,19 +46,20 @@ class Program:
     def init(self, params: Params) -> Params:
         dtype = next(iter(params.values())).dtype
         coded = {kind: encode(program, dtype) for kind, program in self._programs().items()}
-        return {**{kind: code for kind, (code, _) in coded.items()},
-                "constants": torch.stack([constants for _, constants in coded.values()]),
+        constants = [coded[kind][1] if kind in coded else torch.zeros(CONSTANTS, dtype=dtype) for kind in KINDS]
+        return {**{kind: code for kind, (code, _) in coded.items()}, "constants": torch.stack(constants),
                 "lr": torch.tensor(self.lr, dtype=dtype)}  # fmt: skip
 
     def readable(self, phi: Params) -> Params:
         """The learning rate, and how many instructions each program has."""
-        return {"lr": phi["lr"], **{f"{kind}.length": phi[kind][..., 0, 3].to(phi["lr"].dtype) for kind in KINDS}}
+        lengths = {f"{kind}.length": phi[kind][..., 0, 3].to(phi["lr"].dtype) for kind in KINDS if kind in phi}
+        return {"lr": phi["lr"], **lengths}
 
     def fault(self, phi: Params) -> str:
         """What is wrong with the programs of one phi; empty where nothing is. They stay of the kinds they began as."""
-        for place, (kind, began) in enumerate(self._programs().items()):
+        for kind, began in self._programs().items():
             try:
-                found = decode(phi[kind], phi["constants"][place])
+                found = decode(phi[kind], phi["constants"][KINDS.index(kind)])
             except ProgramError as error:
                 return f"rule/{kind}: {error}"
             if found.signature != began.signature:
@@ -65,7 +69,8 @@ class Program:
 
     def written(self, phi: Params) -> Mapping[str, str]:
         """{"loss", "update": text} of one phi."""
-        return {kind: write(decode(phi[kind], phi["constants"][place])) for place, kind in enumerate(KINDS)}
+        return {kind: write(decode(phi[kind], row)) for kind, row in zip(KINDS, phi["constants"], strict=True)
+                if kind in phi}  # fmt: skip
 
     def slots(self, params: Params) -> Params:
         flat = _flat(params)
@@ -73,6 +78,8 @@ class Program:
 
     def loss(self, phi: Params, params: Params, slots: Params, batch: Batch, reach: Reach) -> Tensor:
         prediction = reach.predict(params, batch["x"])
+        if self.loss_program is None:
+            return reach.objective(prediction, batch).mean()
         target = self._target(batch, prediction)
         found, *_ = run(phi["loss"], phi["constants"][0], [prediction.flatten(0, -2), target])
         return found.mean()
@@ -84,8 +91,10 @@ class Program:
         gradient = _flat({name: grads[name] for name in params})
         found, *after = run(phi["update"], phi["constants"][1], [gradient, _flat(params), t, *kept])
         moves = _apart(found, params)
+        # A program without constants has derivative 0 in them, and is no dropped graph.
+        lr = phi["lr"] + 0 * phi["constants"][0, 0]
         # addcmul is bitwise torch.optim.SGD, and differentiable in lr.
-        moved = {name: torch.addcmul(weight, moves[name], -phi["lr"]) for name, weight in params.items()}
+        moved = {name: torch.addcmul(weight, moves[name], -lr) for name, weight in params.items()}
         return moved, {"t": t, **dict(zip(self._slots, after, strict=True))}
 
     @property
@@ -96,6 +105,8 @@ class Program:
         """The programs that a life begins with; raises `ConfigError`."""
         found: dict[str, Formula] = {}
         for kind, words in (("loss", self.loss_program), ("update", self.update_program)):
+            if words is None:
+                continue
             try:
                 found[kind] = named(words)
             except ProgramError as error:
@@ -116,7 +127,8 @@ class Program:
             got = f"only {sorted(batch)}" if y is None else f"'{has}', y {y.dtype} {list(y.shape)}"
             raise ConfigError(explain(
                 expected=f"batches for a '{signature}' of predictions {list(prediction.shape)}", got=got,
-                do="Choose rule.loss_program=cross_entropy for classes, squared_error for amounts, or another task."
+                do="Choose rule.loss_program=cross_entropy for classes, squared_error for amounts, null for the task's "
+                   "own objective, or another task."
             ))  # fmt: skip
         return y.reshape(flat)
 

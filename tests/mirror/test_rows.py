@@ -15,10 +15,10 @@ from sandbox.mirror.rows import row
 
 
 def line(step: int = 1, *, level: int = 1, seeds=(0, 1), verdict=("accepted", "accepted"), own=(1.0, 3.0), edit=None,
-         readings=None) -> dict:  # fmt: skip
+         readings=None, text=None) -> dict:  # fmt: skip
     return {"step": step, "level": level, "t": 10 * step, "seeds": list(seeds), "verdict": list(verdict),
             "why": [""] * len(seeds), "anchor": [""] * len(seeds), "own": list(own), "edit": edit or {}, "note": "so",
-            "digest": [], "readings": readings or {}}  # fmt: skip
+            "digest": [], "readings": readings or {}, "text": text or {}, "tried": []}  # fmt: skip
 
 
 def test_a_row_has_means_and_intervals_over_seeds() -> None:
@@ -101,6 +101,16 @@ def test_texts_and_trees_and_a_few_numbers_are_told_line_by_line() -> None:
     assert "-layer/0: 1" in difference([{"layer": [1.0, 2.0]}], [{"layer": [3.0, 2.0]}])
     assert "+layer/0: 3" in difference([{"layer": [1.0, 2.0]}], [{"layer": [3.0, 2.0]}])
     assert "+1: 5" in difference([[1.0, 2.0]], [[1.0, 5.0]])
+
+
+def test_a_program_is_told_by_its_text_against_what_stood_at_the_start() -> None:
+    edits, numbers = Edits(), {"value": [[[1, 2]], [[3, 4]]]}
+    edits.take(line(0, verdict=("no edit",) * 2, text={"rule/loss": ["a\nb", "a\nb"]}))
+    edits.take(line(1, edit={"rule/loss": numbers}, text={"rule/loss": ["a\nc", "a\nc"]}))
+    edits.take(line(2, edit={"rule/loss": numbers}, text={"rule/loss": ["a\nd", "a\ne"]}))
+    first, second = told(edits, "difference")
+    assert first.splitlines()[3:] == [" a", "-b", "+c"]
+    assert [row for row in second.splitlines() if row[:2] in ("-c", "+d", "+e")] == ["-c", "+d", "-c", "+e"]
 
 
 def test_many_numbers_are_told_by_their_norm() -> None:

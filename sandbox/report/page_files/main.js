@@ -10,6 +10,7 @@ string();
 path();
 parallel();
 editsSection();
+programsSection();
 armsTable();
 runsTable();
 document.getElementById("foot").append(el("p", { text:

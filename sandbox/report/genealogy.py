@@ -1,0 +1,138 @@
+"""Programs as a tree: what each was made from, how it scored, what was asked for, and what became of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import ndiff
+from typing import Any
+
+from sandbox.lines.file import read
+from sandbox.lines.line import Line, Reader
+from sandbox.report.read import Run
+
+BEST = 5  # of those that were never asked for, so many are told with their line of descent
+
+
+@dataclass
+class Formula:
+    """One program of one seed: its `text`, the place of its `parent` among all (None: it stood at the start), the
+    `step` at which it came up, by which `move`; `scores`, one a life that it was scored by; how it was `asked` for:
+    (step, verdict, why)."""
+
+    text: str
+    parent: int | None
+    step: int
+    path: str
+    move: str = ""
+    scores: list[float] = field(default_factory=list[float])
+    asked: list[tuple[int, str, str]] = field(default_factory=list[tuple[int, str, str]])
+
+    @property
+    def accepted(self) -> bool:
+        return any(verdict == "accepted" for _, verdict, _ in self.asked)
+
+
+@dataclass
+class Genealogy:
+    """The programs of one seed in order of appearance; `fallen` counts candidates that were never lived, by (stage,
+    why); `price`: inner steps spent on candidates; `stands`: the place of what is in force at each path."""
+
+    seed: int
+    formulas: list[Formula] = field(default_factory=list[Formula])
+    fallen: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])
+    price: int = 0
+    stands: dict[str, int] = field(default_factory=dict[str, int])
+    before: dict[str, int] = field(default_factory=dict[str, int])
+    known: dict[Any, int] = field(default_factory=dict[Any, int])
+
+    def begin(self, texts: Mapping[str, str]) -> None:
+        """What stands at the start."""
+        for path, text in texts.items():
+            self.stands[path] = self.known[path, text] = self._add(Formula(text, None, 0, path))
+
+    def tried(self, step: int, path: str, one: Mapping[str, Any]) -> None:
+        """A candidate, as its meta-learner tells of it."""
+        self.price += int(one.get("price") or 0)
+        key, text, score = one.get("id"), str(one.get("program") or ""), one.get("score")
+        if key is None or (score is None and ("id", key) not in self.known):
+            self.fallen[str(one.get("stage", "")), str(one.get("why", ""))] += 1
+            return
+        if ("id", key) not in self.known:
+            parent = self.known.get(("id", one.get("parent")), self.stands.get(path))
+            place = self.known.get((path, text))
+            if place is None:
+                place = self._add(Formula(text, parent, step, path, str(one.get("move", ""))))
+            self.known["id", key] = self.known[path, text] = place
+        if isinstance(score, int | float):
+            self.formulas[self.known["id", key]].scores.append(float(score))
+
+    def asked(self, step: int, path: str, text: str, verdict: str, why: str) -> None:
+        """What was asked for at a path, and what became of it."""
+        place = self.known.get((path, text))
+        if place is None:
+            place = self._add(Formula(text, self.stands.get(path), step, path))
+            self.known[path, text] = place
+        self.formulas[place].asked.append((step, verdict, why))
+        if verdict == "accepted":
+            self.before = dict(self.stands)
+            self.stands[path] = place
+
+    def back(self) -> None:
+        """The life went non-finite: what stood before the last accepted edit stands again."""
+        self.stands = dict(self.before or self.stands)
+
+    def line(self, place: int | None) -> Iterator[int]:
+        """The line of descent from a program up to the start."""
+        while place is not None:
+            yield place
+            place = self.formulas[place].parent
+
+    def told(self, best: int = BEST) -> list[int]:
+        """The places worth telling, in order of appearance: the start, all that was asked for, the best of the rest,
+        and their lines of descent."""
+        scored = sorted((sum(one.scores) / len(one.scores), place) for place, one in enumerate(self.formulas)
+                        if one.scores and not one.asked)  # fmt: skip
+        chosen = [place for _, place in scored[:best]]
+        chosen += [place for place, one in enumerate(self.formulas) if one.asked or one.parent is None]
+        return sorted({ancestor for place in chosen for ancestor in self.line(place)})
+
+    def _add(self, one: Formula) -> int:
+        self.formulas.append(one)
+        return len(self.formulas) - 1
+
+
+def genealogies(run: Run) -> list[Genealogy]:
+    """One a seed; none for a run whose rule has no programs."""
+    found: dict[int, Genealogy] = {}
+    for line in read(run.folder, Reader(edits=False)):
+        if not line["text"] and not line["tried"] and not found:
+            return []
+        for row, seed in enumerate(line["seeds"]):
+            _grow(found.setdefault(seed, Genealogy(seed)), line, row)
+    return list(found.values())
+
+
+def difference(old: str, new: str) -> list[str]:
+    """The lines of two texts, each marked by "  " (in both), "- " (in the old alone) or "+ " (in the new alone)."""
+    return [line for line in ndiff(old.splitlines(), new.splitlines()) if not line.startswith("?")]
+
+
+def _grow(tree: Genealogy, line: Line, row: int) -> None:
+    texts = {path: said[row] for path, said in line["text"].items() if said[row]}
+    if not line["step"]:
+        return tree.begin(texts)
+    path = next(iter(texts), next(iter(tree.stands), ""))
+    for one in _of(line["tried"], row):
+        tree.tried(line["step"], path, one)
+    verdict = line["verdict"][row]
+    if verdict == "rolled back":
+        return tree.back()
+    for at, text in texts.items() if verdict != "no edit" else ():
+        tree.asked(line["step"], at, text, verdict, line["why"][row])
+    return None
+
+
+def _of(column: list[Any], row: int) -> Iterable[Mapping[str, Any]]:
+    return column[row] if row < len(column) else ()
