@@ -25,10 +25,17 @@ WIDTH: dict[Kind, int] = {"scalar": 0, "example": 1, "label": 1, "parameters": 1
 def run(code: Tensor, constants: Tensor, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """What the program in `code` and `constants` returns for the `inputs` of its kind, and what its slots hold then.
 
-    Values have the dimensions of their kinds (`sandbox.program.language.Kind`). Differentiable in constants and inputs,
-    as often as wanted. Raises `ProgramError` for what is no program.
+    Values have the dimensions of their kinds (`sandbox.program.language.Kind`); of a loss, one number an example [n] is
+    returned, the mean over outputs where the program returns them. Differentiable in constants and inputs, as often as
+    wanted. Raises `ProgramError` for what is no program.
     """
     return _run(0, code, constants, inputs)
+
+
+def run_rows(code: Tensor, constants: Tensor, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """As `run`, for a program and inputs in each row: everything has one more dimension in front. The programs are of
+    one kind."""
+    return _run(1, code, constants, inputs)
 
 
 def _run(lead: int, code: Tensor, constants: Tensor, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -84,7 +91,9 @@ def _interpret(program: Program, constants: Tensor, inputs: Sequence[Tensor]) ->
     values |= {CONSTANT + i: constants[:, i] for i in range(len(program.constants))}
     for register, operator, operands in plan:
         values[register] = apply(operator, [kinds[r] for r in operands], [values[r] for r in operands])
-    return tuple(_turned(values[register], kinds[register]) for register in program.outputs)
+    returned, *kept = (values[register] for register in program.outputs)
+    # One shape for all programs of a kind, so that lives with different ones fit into one batch.
+    return returned.mean(dim=1) if WIDTH[kinds[program.returns]] == 2 else returned, *kept
 
 
 @lru_cache(maxsize=65536)
