@@ -17,10 +17,10 @@ from sandbox.core.random import normal
 
 @dataclass(frozen=True)
 class NoisyRegression:
-    """y = w · x, with w and x standard normal, w drawn for a task. Each of the `train` labels that a life learns from is
-    replaced with probability `rate` by a normal number of mean `mean` and standard deviation `spread`; a life sees all
-    of them at every inner step. The labels of all other splits are clean, and P is the squared error there, so that a
-    loss is judged by what it teaches in spite of the outliers (Gao et al. 2021, EvoMAL: Raymond et al. 2023).
+    """y = w · x, with w and x standard normal, w drawn for a task. Each of the `train` labels that a life learns from
+    is replaced with probability `rate` by a normal number of mean `mean` and standard deviation `spread`; a life sees
+    all of them at every inner step. The labels of all other splits are clean and P is the squared error there, so that
+    a loss is judged by what it teaches in spite of the outliers (Gao et al. 2021, EvoMAL: Raymond et al. 2023).
 
     A `skew` of 1 puts all outliers on the side of the mean, of 0 half of them on the other side. There is no other
     family within: held-out tasks are new draws of this one, and the meter `audit` lives on another.
