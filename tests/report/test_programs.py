@@ -41,8 +41,8 @@ def run(tmp_path: Path) -> Path:
         {"step": 1, "verdict": ["accepted", "rejected"], "why": ["t 5", "t 0"], "edit": numbers, "tried": tried,
          "text": {"rule/loss": [ABSOLUTE, CLIPPED]}},
         {"step": 2, "verdict": ["rejected", "no edit"], "why": ["t -1", ""], "edit": numbers,
-         "tried": [[candidate(2, 1, CLIPPED, 0.03), candidate(1, None, ABSOLUTE, 0.04)], []],
-         "text": {"rule/loss": [CLIPPED, SQUARED]}},
+         "tried": [[candidate(2, 1, CLIPPED, 0.03, stage="gate"), candidate(1, None, ABSOLUTE, 0.04)], []],
+         "text": {"rule/loss": [CLIPPED.replace("x1 = sub p y", "x1 = sub p y  # the same"), SQUARED]}},
         {"step": 3, "verdict": "no edit"},
     ]  # fmt: skip
     full = [{"level": 1, "t": 60 * line["step"], "own": 1.0, **line} for line in lines]
