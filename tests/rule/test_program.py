@@ -180,8 +180,15 @@ def test_a_loss_that_the_task_has_nothing_for_is_refused(rule: dict[str, Any], t
         begun(World(task, model, Program(**rule)), 1)
 
 
-@pytest.mark.parametrize(("field", "words"), [("loss_program", "sgd"), ("update_program", "huber"),
-                                              ("loss_program", "hubr"), ("update_program", "update\n return m")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        ("loss_program", "sgd"),
+        ("update_program", "huber"),
+        ("loss_program", "hubr"),
+        ("update_program", "update\n return m"),
+    ],
+)
 def test_what_is_no_program_of_its_kind_is_refused_with_its_place(field: str, words: str) -> None:
     with pytest.raises(ConfigError, match=rf"rule\.{field}"):
         Program(**{field: words})
