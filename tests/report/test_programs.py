@@ -67,7 +67,7 @@ def test_scores_of_several_lives_verdicts_and_prices_are_kept(run: Path) -> None
 
 
 def test_what_stands_at_the_end_is_counted_over_seeds(run: Path) -> None:
-    assert standing(genealogies(find_runs([run])[0])) == [("rule/loss", ABSOLUTE, 1), ("rule/loss", SQUARED, 1)]
+    assert standing(genealogies(find_runs([run])[0])) == [("rule/loss", "|p - y|", 1), ("rule/loss", "(p - y)²", 1)]
 
 
 def test_a_difference_marks_lines() -> None:
