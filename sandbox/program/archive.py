@@ -146,6 +146,11 @@ def score(archive: Archive, number: int) -> float:
     return float(archive["score"][place(archive, number)])
 
 
+def lives(archive: Archive, number: int) -> int:
+    """How many lives the score of the entry of that id is the mean of."""
+    return int(archive["lives"][place(archive, number)])
+
+
 def unjudged(archive: Archive) -> list[int]:
     """The ids of scored entries that were never asked for, the best first."""
     return [number for number in scored(archive) if archive["fate"][place(archive, number)] == Fate.SCORED]
