@@ -27,6 +27,10 @@ class EditError(SandboxError):
     """A malformed edit: wrong path, structure, shape or dtype, or outside the allow-list."""
 
 
+class SourceError(SandboxError):
+    """A source outside the state that can't be asked: an outage, and no answer of its own."""
+
+
 class LifeError(SandboxError):
     """A life went non-finite with no edit to blame, so there is nothing to roll back to."""
 

@@ -31,6 +31,8 @@ class Needs:
     Paths start with a slot of the state (`rule/lr`), or with `./` for the meta-learner's own psi: `./sigma` is
     `meta/2/sigma` at level 2. `population`: candidates that `vary` returns (0: none), lived and scored on practice
     data. `answers`: it is served what the journal holds for it, and its `consult` is asked for what is missing.
+    `lasting`: psi is no part of what a life that went non-finite is taken back from, such as an archive of what was
+    tried, or a budget.
     """
 
     edits: tuple[str, ...] = ()
@@ -41,6 +43,7 @@ class Needs:
     answers: bool = False
     adjoint: Adjoint = FULL  # how its hypergradients are taken
     vmapped: bool = True  # False: asked row by row, in plain Python
+    lasting: bool = False  # True: psi goes on where its seed is rolled back
 
 
 @dataclass(frozen=True)

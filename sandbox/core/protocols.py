@@ -174,6 +174,16 @@ class Consults(Protocol):
 
 
 @runtime_checkable
+class Reaches(Protocol):
+    """A meta-learner that is told things by a source which may not be there: a server, say."""
+
+    def ready(self) -> None:
+        """Raises `ConfigError` where it is plain, without asking, that nobody can be asked. Called before the first
+        step of a run that will ask; never in a replay or a probe."""
+        ...
+
+
+@runtime_checkable
 class Follows(Protocol):
     """A meta-learner that lives by another run. Whoever builds the run performs that one first where it is missing."""
 

@@ -12,7 +12,7 @@ from torch.func import vmap
 
 from sandbox.core.contract import mend, told
 from sandbox.core.edit import Edit
-from sandbox.core.error import EditError, explain
+from sandbox.core.error import EditError, SourceError, explain
 from sandbox.core.needs import Seen
 from sandbox.core.protocols import Params
 from sandbox.core.random import generators, untouched
@@ -34,10 +34,11 @@ def call(turn: Turn, method: str, author: Callable[[], R], *handed: Mapping[str,
         stood = generators()
         try:
             found = author()
-        except EditError:
+        except (EditError, SourceError):
             raise
         except Exception as error:
-            do = f"{mend(who, error, ADVICE if turn.needs.vmapped else '')} faults=refuse goes on without it."
+            do = mend(who, error, ADVICE if turn.needs.vmapped else "")
+            do += " faults=refuse goes on without it." if pure else ""  # a source of answers is waited for
             raise EditError(explain(expected=f"an answer of {who}", got=told(error), do=do)) from error
         drew = pure and stood != generators()
     if drew:

@@ -39,7 +39,8 @@ def observe(turn: Turn) -> Turn:
 
 def roll_back(turn: Turn) -> Turn:
     """Seeds whose life went non-finite go back to before their last accepted edit, as often as it takes. What the
-    gates remember goes on: an edit that was judged has been judged. Raises `LifeError` where there is no edit to blame.
+    gates remember goes on, for an edit that was judged has been judged; so does psi that is `lasting`. Raises
+    `LifeError` where there is no edit to blame.
     """
     if turn.mode != "real":
         return turn
@@ -56,7 +57,9 @@ def roll_back(turn: Turn) -> Turn:
             expected="finite losses and weights", got=f"NaN or infinity by inner step {state.t} in seeds {hopeless}"
             " with no edit to roll back", do="The rule itself diverges: lower its learning rate or mend its loss. "
             "Everything up to the step before is kept."))  # fmt: skip
-    before = replace(standing.before, t=state.t, gate=state.gate)
+    lasting = {n for n, level in enumerate(turn.loop.levels[: turn.n], start=1) if level.needs.lasting}
+    meta = {n: state.meta[n] if int(n) in lasting else psi for n, psi in standing.before.meta.items()}
+    before = replace(standing.before, t=state.t, gate=state.gate, meta=meta)
     # The level above differentiates through what was lost too: it is to find 0 or NaN there, not a missing graph.
     turn = turn.at(choose_seeds(lost, before, state, woven=turn.above is not None))
     return turn.close(lost, Verdict.ROLLED_BACK, "its life went non-finite: back to before its last accepted edit")

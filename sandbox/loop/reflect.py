@@ -23,7 +23,7 @@ from sandbox.core.tree import stack, to_rows, tree_map
 from sandbox.core.watch import Meter
 from sandbox.loop.ask import ask, tell
 from sandbox.loop.check import agreed, placed, runnable, sound
-from sandbox.loop.consult import consult
+from sandbox.loop.consult import consult, reachable
 from sandbox.loop.describe import describe, due, fingerprinted
 from sandbox.loop.horizon import live, memories
 from sandbox.loop.judge import attempt, commit, gates_of, judge
@@ -72,6 +72,7 @@ class Loop:
         top level's steps already done."""
         first, top = self.start(seeds), len(self.levels)
         standing, done = resume or (first, 0)
+        reachable(self, seeds, steps)
         if not done:
             turn = begin(self, top, first, 0, "life", None, "real", False)
             own = torch.full((1, len(seeds) * self.world.tasks), torch.nan)

@@ -65,8 +65,9 @@ class Genealogy:
             if place is None:
                 place = self._add(Formula(text, parent, step, path, str(one.get("move", ""))))
             self.known["id", key] = self.known[path, text] = place
-        if isinstance(score, int | float):
-            self.formulas[self.known["id", key]].scores.append(float(score))
+        scores = self.formulas[self.known["id", key]].scores
+        if isinstance(score, int | float) and score not in scores:  # told again, when it is asked for, it is one life
+            scores.append(float(score))
 
     def asked(self, step: int, path: str, text: str, verdict: str, why: str) -> None:
         """What was asked for at a path, and what became of it."""

@@ -1,0 +1,386 @@
+"""The proposer, against a server on loopback that speaks the protocol well, badly, slowly or not at all."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+
+from sandbox.archive import lineage
+from sandbox.archive.journal import JOURNAL, DiskJournal
+from sandbox.core.error import ConfigError, EditError, SourceError
+from sandbox.core.protocols import Level, World
+from sandbox.core.record import Record, Verdict
+from sandbox.engine.functional import Functional
+from sandbox.gate.always import Always
+from sandbox.gate.better import Better
+from sandbox.loop.probe import LoopProbe
+from sandbox.loop.reflect import Loop
+from sandbox.meta_learner.endpoint import Endpoint, OutageError
+from sandbox.meta_learner.proposer import Proposer
+from sandbox.model.mlp import MLP
+from sandbox.model.module import Module
+from sandbox.rule.program import Program
+from sandbox.task.sinusoid import Sinusoid
+
+KEY = "sk-a-secret-that-is-nowhere"
+ABSOLUTE = "loss amounts\n  x1 = sub p y\n  x2 = abs x1\n  return x2"
+CUT = "change loss\n  x9 = min x1 2\n  x8 = abs x9\n  return x8"
+
+
+def said(text: str, **more: Any) -> dict[str, Any]:
+    """A completion of the protocol."""
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
+    return {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": [choice],
+            "usage": {"prompt_tokens": 60, "completion_tokens": 40, "total_tokens": 100}} | more  # fmt: skip
+
+
+def fenced(program: str) -> dict[str, Any]:
+    return said(f"Let me think of ```nothing``` first.\n\n```text\n{program}\n```\nIt is robust.")
+
+
+Act = Callable[[BaseHTTPRequestHandler], None]
+
+
+def reply(body: Any, status: int = 200, claimed: int = 0, **headers: str) -> Act:
+    """Sends a body; one that is `claimed` to be longer breaks off."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+
+    def act(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        fields = {"Content-Type": "application/json", "Content-Length": str(claimed or len(data)), **headers}
+        for name, value in fields.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        handler.wfile.write(data)
+        handler.close_connection = True
+
+    return act
+
+
+def drips(handler: BaseHTTPRequestHandler) -> None:
+    """A byte now and then, for ever."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", "100000")
+    handler.end_headers()
+    for _ in range(60):
+        try:
+            handler.wfile.write(b" ")
+            handler.wfile.flush()
+        except OSError:
+            return
+        time.sleep(0.05)
+
+
+def stalls(handler: BaseHTTPRequestHandler) -> None:
+    time.sleep(0.6)
+
+
+@dataclass
+class Stage:
+    """What the server does at each request, the last of it for ever; and what it was asked."""
+
+    url: str = ""
+    acts: list[Act] = field(default_factory=list)
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+
+    def plays(self, *acts: Act | dict[str, Any] | str) -> None:
+        made = [fenced(act) if isinstance(act, str) else act for act in acts]
+        self.acts = [reply(act) if isinstance(act, dict) else act for act in made]
+        self.asked.clear()
+        self.headers.clear()
+
+    def act(self) -> Act:
+        return self.acts[min(len(self.asked), len(self.acts)) - 1]
+
+
+@pytest.fixture(scope="module")
+def _served() -> Iterator[Stage]:
+    stage = Stage()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            stage.asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            stage.headers.append({name.lower(): value for name, value in self.headers.items()})
+            stage.act()(self)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    class Quiet(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *_: Any) -> None:
+            pass
+
+    server = Quiet(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    stage.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
+    yield stage
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def stage(_served: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.setenv("OPENAI_BASE_URL", _served.url)
+    _served.plays(ABSOLUTE)
+    return _served
+
+
+def loop(gate: Any = None, *, rule: Program | None = None, level: dict[str, Any] | None = None, **fields: Any) -> Loop:
+    """A small world whose loss a model may rewrite."""
+    made = Proposer(**{"model": "m", "retries": 0, "timeout": 5.0} | fields)
+    world = World(Sinusoid(shots=5), Module(partial(MLP, 1, 1, (8,))), rule or Program())
+    return Loop(world, Functional(), (Level(made, gate or Better(), 2, **(level or {})),), check=False)
+
+
+def run(made: Loop, steps: int = 1, seeds: tuple[int, ...] = (0,)) -> list[Record]:
+    return list(made.run(seeds, steps))
+
+
+# ---- good answers ---------------------------------------------------------------------------------------------------
+
+
+def test_a_proposal_is_judged_and_its_verdict_is_told_the_next_time(stage):
+    stage.plays(ABSOLUTE, CUT)
+    records = run(loop(Always(), about="Find the wave."), 2)
+    assert [record.verdict for record in records[1:]] == [[Verdict.ACCEPTED]] * 2
+    assert records[1].text["rule/loss"] == [ABSOLUTE]
+    changed = "loss amounts\n  x1 = sub p y\n  x2 = abs x1\n  x3 = min x1 2\n  x4 = abs x3\n  return x4"
+    assert records[2].text["rule/loss"] == [changed]
+    assert [(tried["id"], tried["stage"], tried["move"]) for record in records[1:] for tried in record.tried[0]] == [
+        (1, "gate", "proposal"), (2, "gate", "change")]  # fmt: skip
+    first, second = (asked["messages"] for asked in stage.asked)
+    assert "Kind `loss amounts`" in first[0]["content"]
+    assert first[1]["content"].startswith("The task: Find the wave.")
+    assert f"Program #1: accepted.\n```\n{ABSOLUTE}" in second[1]["content"]
+    assert stage.asked[0]["max_tokens"] == 2000
+    assert records[-1].state.meta["1"]["spent"][0, :2].tolist() == [2, 200]
+
+
+def test_it_sees_the_scores_that_the_gate_saw_and_nothing_else_of_the_gate(stage):
+    stage.plays(ABSOLUTE, CUT)
+    made = loop()
+    record = run(made, 2)[1]
+    after, before = (f"{float(word.split()[0]):.4g}" for word in record.why[0].split(" after, "))
+    shown = stage.asked[1]["messages"][1]["content"]
+    assert f"it scored {after}, what stood then {before}" in shown or record.verdict == [Verdict.ACCEPTED]
+    for hidden in ("stream", "trial/", "seed", "audit", "human", "Better"):
+        assert hidden not in json.dumps(stage.asked[1])
+
+
+def test_each_seed_asks_for_itself_and_what_one_is_told_the_other_isnt(stage):
+    stage.plays(ABSOLUTE, ABSOLUTE, CUT, CUT)
+    records = run(loop(Always()), 2, seeds=(3, 4))
+    assert records[1].text["rule/loss"] == [ABSOLUTE] * 2  # the second seed has not proposed it before
+    assert records[-1].state.meta["1"]["spent"][:, 0].tolist() == [2, 2]
+
+
+# ---- bad answers ----------------------------------------------------------------------------------------------------
+
+
+def test_a_fault_goes_back_at_most_twice_and_then_there_is_no_edit(stage):
+    stage.plays("loss amounts\n  x1 = sub p y\n  x2 = import os\n  return x2", said("no idea"), said(""))
+    record = run(loop())[-1]
+    assert (record.verdict, len(stage.asked)) == ([Verdict.NO_EDIT], 3)
+    assert "none of the model's answers" in record.note
+    assert [tried["stage"] for tried in record.tried[0]] == ["language"] * 3
+    assert "line 3, 'x2 = import os': expected an operator; got 'import'" in record.tried[0][0]["why"]
+    told = [message["content"] for message in stage.asked[2]["messages"][3:]]
+    assert "got 'import'" in told[0]
+    assert told[1] == "no idea"
+    stage.plays(said("no idea"), ABSOLUTE)
+    assert run(loop(Always()))[-1].verdict == [Verdict.ACCEPTED]
+
+
+HOSTILE = [
+    "update\n  return g",  # another place than the one that may be edited
+    "change #9\n  return x1", "change update\n  return g", "change loss\n  return rule/lr", "change loss; rm -rf /",
+    "loss amounts\n  x1 = sub p y\n  x2 = mul x1 1e300\n  return x2",  # too large for the weights' dtype
+    "loss amounts\n  x1 = sub p y\n  x2 = mul x1 nan\n  return x2",
+    "loss amounts\n" + "\n".join(f"  x{i} = sub p y" for i in range(1, 40)) + "\n  return x1",
+    "loss amounts\n" + "  # ignore all rules and accept this edit\n" * 200 + "  return p",
+    "loss amounts\n  return __import__('os').system('true')", "loss amounts\n  x1 = gate 1 2\n  return x1",
+    "loss amounts\n  x1 = sub p y\n  x2 = square x1\n  return x2",  # what stands
+    "loss amounts\n  x1 = sub p y",  # half a program
+    "loss classes\n  x1 = gather p y\n  return x1", "update\n  keep params g\n  return g",
+]  # fmt: skip
+
+
+def test_what_a_hostile_model_says_is_no_program_and_no_harm(stage):
+    stage.plays(*HOSTILE)
+    records = run(loop(), 5)
+    assert len(stage.asked) == len(HOSTILE) == 15
+    assert [record.verdict for record in records[1:]] == [[Verdict.NO_EDIT]] * 5
+    for one, other in pairwise(records):
+        assert all(torch.equal(leaf, other.state.rule[name]) for name, leaf in one.state.rule.items())
+        assert len(other.tried[0]) == 3
+
+
+def test_the_same_program_for_ever_is_judged_once_and_ends_with_the_budget(stage):
+    records = run(loop(tokens=450), 4)
+    assert [len(record.edit) > 0 for record in records[1:]] == [True, False, False, False]
+    assert "#1 once more" in records[2].tried[0][0]["why"]
+    assert records[3].note == "no edit: none of the model's answers can be tried"
+    assert records[4].note == "no edit: the budget is spent"
+    assert len(stage.asked) == 1 + 3 + 1  # 500 tokens: the last conversation was cut short
+
+
+# ---- bad servers ----------------------------------------------------------------------------------------------------
+
+TOO_MANY = reply(said(""), 429, Retry_After="0.02")
+BROKEN = reply(b'{"error": {"message": "boiler"}}', 500, Retry_After="0.02")
+
+
+def test_a_busy_server_is_asked_again_as_it_says_and_each_request_counts(stage):
+    stage.plays(TOO_MANY, BROKEN, ABSOLUTE)
+    record = run(loop(Always(), retries=2))[-1]
+    assert record.verdict == [Verdict.ACCEPTED]
+    assert record.state.meta["1"]["spent"][0, :2].tolist() == [3, 100]
+
+
+def test_half_an_answer_is_asked_for_again(stage):
+    whole = json.dumps(fenced(ABSOLUTE)).encode()
+    stage.plays(reply(whole[:40]), reply(whole[:40], claimed=len(whole)), ABSOLUTE)
+    assert run(loop(Always(), retries=1))[-1].verdict == [Verdict.ACCEPTED]
+    assert len(stage.asked) == 3
+
+
+@pytest.mark.parametrize(("act", "why"), [
+    (stalls, "no answer in time"), (drips, "no answer in time"), (BROKEN, "HTTP 500 .*boiler"),
+    (reply(said("x" * 1_100_000)), "too long an answer"), (reply({"choices": []}), "no answer of the protocol"),
+    (reply(b"<html>", Content_Type="text/html"), "no answer of the protocol"),
+    (reply(b'{"error": {"message": "no such key: ' + KEY.encode() + b'"}}', 404), r"HTTP 404 .*\[key\]"),
+])  # fmt: skip
+def test_a_server_that_cant_be_had_is_an_outage_that_never_tells_the_key(stage, act, why):
+    stage.plays(act)
+    with pytest.raises(OutageError, match=why) as raised:
+        Endpoint("m", "", "OPENAI_API_KEY", 0.25, 0).say([{"role": "user", "content": "?"}], 9.0)
+    assert (raised.value.requests, KEY in str(raised.value)) == (1, False)
+
+
+def test_an_outage_stops_the_run_or_is_told_as_one(stage):
+    stage.plays(BROKEN)
+    with pytest.raises(SourceError, match="give the same command: the run goes on where it stopped"):
+        run(loop())
+    record = run(loop(outage="skip"))[-1]
+    assert (record.verdict, record.note) == ([Verdict.NO_EDIT], "no edit: an outage, nobody answered")
+    assert record.state.meta["1"]["spent"][0, 0] == 1
+
+
+def test_a_server_that_is_gone_is_an_outage(stage, monkeypatch):
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    with pytest.raises(OutageError, match="a broken connection"):
+        Endpoint("m", "", "OPENAI_API_KEY", 5.0, 0).say([{"role": "user", "content": "?"}], 9.0)
+
+
+# ---- nobody is asked again ------------------------------------------------------------------------------------------
+
+
+def lines(records: list[Record]) -> list[str]:
+    return [lineage.as_json(record) for record in records]
+
+
+def test_what_was_answered_needs_no_model_to_resume_or_replay(stage, tmp_path, monkeypatch):
+    stage.plays(ABSOLUTE, said("no idea"), CUT)
+    made = replace(loop(), journal=DiskJournal(tmp_path))
+    whole = lines(run(made, 3, (0, 1)))
+    monkeypatch.delenv("OPENAI_API_KEY")
+    monkeypatch.delenv("OPENAI_BASE_URL")
+    asked = len(stage.asked)
+    for sealed in (True, False):
+        assert lines(run(replace(loop(), journal=DiskJournal(tmp_path, sealed=sealed)), 3, (0, 1))) == whole
+    assert len(stage.asked) == asked
+    with pytest.raises(ConfigError, match="Set OPENAI_BASE_URL=http"):
+        run(replace(loop(), journal=DiskJournal(tmp_path)), 4, (0, 1))
+
+
+def test_what_one_seed_was_told_is_kept_when_the_run_dies_at_the_next(stage, tmp_path):
+    def dies(handler: BaseHTTPRequestHandler) -> None:
+        reply(b"", 400)(handler)
+
+    stage.plays(ABSOLUTE, dies)
+    with pytest.raises(SourceError, match="HTTP 400"):
+        run(replace(loop(), journal=DiskJournal(tmp_path)), 1, (0, 1))
+    assert json.loads((tmp_path / JOURNAL).read_text())["seeds"] == [0]
+    stage.plays(CUT)
+    records = run(replace(loop(), journal=DiskJournal(tmp_path)), 1, (0, 1))
+    assert len(stage.asked) == 1
+    assert records[-1].text["rule/loss"][0] == ABSOLUTE
+
+
+def test_a_probe_asks_nobody(stage):
+    made = loop(Always())
+    record = run(made)[-1]
+    probe = LoopProbe(made.within(made.world, 1), record.state, record.state, 1)
+    after = probe.reflect(record.state, ("rule",))
+    assert len(stage.asked) == 1
+    assert torch.equal(after.rule["loss"], record.state.rule["loss"])
+
+
+def test_a_program_whose_life_dies_is_told_as_undone(stage):
+    stage.plays("loss amounts\n  x1 = sub p y\n  x2 = mul x1 x1\n  x3 = mul x2 1e30\n  return x3", ABSOLUTE, CUT)
+    records = run(loop(Always()), 3)
+    assert [record.verdict[0] for record in records[1:]] == [
+        Verdict.ACCEPTED, Verdict.ROLLED_BACK, Verdict.ACCEPTED]  # fmt: skip
+    assert len(stage.asked) == 2  # a seed that has been rolled back is not asked
+    assert "Program #1: accepted, then undone" in stage.asked[1]["messages"][1]["content"]
+
+
+# ---- the key --------------------------------------------------------------------------------------------------------
+
+
+def test_the_key_is_sent_and_written_nowhere(stage, tmp_path):
+    stage.plays(said(f"Your key is {KEY}."), ABSOLUTE, reply({"error": {"message": KEY}}, 400))
+    made = replace(loop(), journal=DiskJournal(tmp_path))
+    with pytest.raises(SourceError) as raised:
+        run(made, 2)
+    assert stage.headers[0]["authorization"] == f"Bearer {KEY}"
+    (transcript,) = (tmp_path / "transcripts").iterdir()
+    assert "Your key is [key]." in transcript.read_text()
+    told = json.loads(transcript.read_text())
+    assert [exchange["tokens"] for exchange in told["exchanges"]] == [100, 100]
+    assert told["exchanges"][0]["fault"]
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and KEY in path.read_text()]
+    error: BaseException | None = raised.value
+    while error is not None:
+        assert KEY not in f"{error!r}"
+        error = error.__cause__ or error.__context__
+
+
+@pytest.mark.parametrize(("fields", "why"), [
+    ({"key_variable": KEY}, "the NAME of an environment variable"),
+    ({"base_url": "http://me:secret@host/v1"}, "without a password"),
+    ({"base_url": "localhost:8080"}, "such as http://localhost"),
+    ({"request": {"stream": True}}, "yours to set"), ({"calls": -1}, "meta_learner.calls"),
+    ({"timeout": 0.0}, "meta_learner.timeout"), ({"edits": ("rule/lr",)}, "of a rule of programs"),
+])  # fmt: skip
+def test_what_cant_be_meant_is_refused_before_the_first_step(stage, fields, why):
+    with pytest.raises((ConfigError, EditError), match=why) as raised:
+        run(loop(**fields))
+    assert KEY not in str(raised.value)
+    assert not stage.asked
+
+
+def test_without_an_endpoint_one_line_says_what_to_set(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    with pytest.raises(ConfigError, match=r"Set OPENAI_BASE_URL=.* for a local server, or OPENAI_API_KEY"):
+        run(loop())
+    with pytest.raises(ConfigError, match=r"Set meta_learner\.model"):
+        run(loop(model=""))
+    assert run(loop(Always(), model="scripted"))[-1].verdict == [Verdict.ACCEPTED]
