@@ -32,6 +32,7 @@ from sandbox.program.archive import (
 )
 from sandbox.program.cascade import EACH, Proposal, Proposer, formulas_of
 from sandbox.program.descent import cell
+from sandbox.program.force import current, with_current
 from sandbox.program.formulas import Formulas, kept_in, paths, seen_in
 from sandbox.program.selection import CHOICES, Parents, Retention, retained
 
@@ -89,7 +90,7 @@ class ProgramEvolution:
                      vmapped=False)  # fmt: skip
 
     def init(self, edited: Mapping[str, Tensor]) -> Params:
-        archive = _with_current(empty(self.capacity), seen_in(edited), 0)
+        archive = with_current(empty(self.capacity), seen_in(edited), 0)
         return {**archive, "asked": torch.full((), -1, dtype=torch.int64)}
 
     def vary(self, psi: Params, seen: Seen) -> Mapping[str, Tensor]:
@@ -187,25 +188,8 @@ def _proposed(editor: ProgramEvolution, handed: _Handed) -> tuple[Proposal, ...]
 
 
 def _current(psi: Params, now: Formulas, step: int) -> Archive:
-    """The archive of psi, in which what is in force is an entry: it may have changed otherwise since."""
-    archive = {name: leaf for name, leaf in psi.items() if name != "asked"}
-    asked = int(psi["asked"])
-    if asked >= 0 and archive["fate"][place(archive, asked)] == Fate.ASKED:  # nobody told what became of it
-        archive = marked(archive, asked, Fate.REFUSED)
-    if formulas_of(archive, int(archive["current"]), now) == now:
-        return archive
-    code, constants = now.stored()
-    same = (archive["code"] == code).flatten(1).all(1) & (archive["constants"] == constants).flatten(1).all(1)
-    there = archive["id"][same & (archive["id"] >= 0)]
-    return in_force(archive, int(there[0])) if len(there) else _with_current(archive, now, step)
-
-
-def _with_current(archive: Archive, now: Formulas, step: int) -> Archive:
-    """The archive with an entry for what is in force."""
-    code, constants = now.stored()
-    entry = Entry(code, constants, int(archive["current"]), step, Fate.KNOWN, None, now.text_key, now.function_key or 0)
-    archive, number = append(archive, entry)
-    return in_force(archive, number)
+    """The archive of psi, in which what is in force is an entry."""
+    return current({name: leaf for name, leaf in psi.items() if name != "asked"}, now, step, int(psi["asked"]))
 
 
 def _cell(archive: Archive, number: int) -> tuple[int, ...]:
