@@ -23,7 +23,7 @@ def _signed(sign: int, ref: Ref) -> Ref:
 
 def _add(graph: Graph, operands: tuple[Ref, ...]) -> Ref:
     """x + 0 is x; x + x is 2x; the first of both is positive."""
-    a, b = sorted(operands, key=lambda ref: graph.order("add", ref))
+    a, b = sorted(operands, key=graph.order)
     for one, other in ((a, b), (b, a)):
         if graph.zero(other) and graph.fits(one, "add", operands):
             return one
@@ -35,8 +35,9 @@ def _add(graph: Graph, operands: tuple[Ref, ...]) -> Ref:
 def _mul(graph: Graph, operands: tuple[Ref, ...]) -> Ref:
     """x · 1 is x; x · x is x²; constants are gathered; the sign stands before the product."""
     sign = operands[0][0] * operands[1][0]
-    a, b = sorted(map(_bare, operands), key=lambda ref: graph.order("mul", ref))
+    a, b = sorted(map(_bare, operands), key=graph.order)
     number, inner = graph.number(a), graph.of(b, "mul")
+    sign = 1 if number == 0 else sign
     if number == 1:
         return _signed(sign, b)
     if a == b:
@@ -62,7 +63,7 @@ def _extreme(operator: str) -> Rule:
     other = {"min": "max", "max": "min"}[operator]
 
     def rule(graph: Graph, operands: tuple[Ref, ...]) -> Ref:
-        a, b = sorted(operands, key=lambda ref: graph.order(operator, ref))
+        a, b = sorted(operands, key=graph.order)
         if a == b:
             return a
         if a[1] == b[1]:

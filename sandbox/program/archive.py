@@ -116,16 +116,20 @@ def line(archive: Archive, number: int) -> list[int]:
     return found
 
 
-def children(archive: Archive, number: int) -> list[int]:
-    """The ids of the entries whose parent it is."""
-    return sorted(archive["id"][(archive["parent"] == number) & (archive["id"] >= 0)].tolist())
+def children(archive: Archive) -> dict[int, list[int]]:
+    """{id: the ids of the entries whose parent it is}, of all that are there."""
+    found: dict[int, list[int]] = {number: [] for number in sorted(archive["id"].tolist()) if number >= 0}
+    for number, parent in sorted(zip(archive["id"].tolist(), archive["parent"].tolist(), strict=True)):
+        if number >= 0 and parent in found:
+            found[parent].append(number)
+    return found
 
 
 def clade(archive: Archive, number: int) -> list[int]:
     """The id and all its descendants."""
-    found = [number]
+    below, found = children(archive), [number]
     for each in found:
-        found += children(archive, each)
+        found += below[each]
     return found
 
 

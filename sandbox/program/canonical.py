@@ -128,14 +128,18 @@ class _Emitted:
             return INPUT + int(node.value)
         if node.operator == "add" and node.operands[1][0] < 0:
             return self._instruction("sub", (node.operands[0], negated(node.operands[1])))
+        if node.operator == "add" and self._free(node.operands[0]):
+            return self._instruction("add", node.operands[::-1])
         return self._instruction(node.operator, node.operands)
 
     def _negative(self, ref: Ref) -> int:
         """-a, where that can be written without a line of its own."""
         node = self.graph.nodes[ref[1]]
         a, b = node.operands[:2] if len(node.operands) > 1 else (ref, ref)
-        if node.operator == "add" and (b[0] < 0 or self._free(b)):
+        if node.operator == "add" and b[0] < 0:
             return self._instruction("sub", (negated(b), a))
+        if node.operator == "add" and self._free(a):
+            return self._instruction("sub", (negated(a), b))
         if node.operator == "mul" and self._free(a):
             return self._instruction("mul", (negated(a), b))
         if node.operator == "div" and self._free(b):

@@ -48,26 +48,25 @@ class Proposer:
 
     def proposed(self, archive: Archive, now: Formulas, noise: Tensor) -> list[Proposal]:
         """In order, from uniforms [proposals · EACH], where `now` is in force."""
-        screen, found = Screen(archive), list[Proposal]()
-        for uniforms in noise.reshape(-1, EACH).tolist():
-            found.append(screen.passed(self._one(archive, now, uniforms)))
+        screen, found, rows = Screen(archive), list[Proposal](), noise.reshape(-1, EACH).tolist()
+        standing = [int(archive["current"])] * len(rows)
+        families = zip(*(parents(archive, self.parents, [row[k] for row in rows]) or standing for k in (0, 1)),
+                       strict=True)  # fmt: skip
+        for row, family in zip(rows, families, strict=True):
+            found.append(screen.passed(self._one(archive, now, family, row[2:])))
             if sum(not each.why for each in found) == self.wanted:
                 break
         return found
 
-    def _one(self, archive: Archive, now: Formulas, uniforms: Sequence[float]) -> Proposal:
-        of, with_, random, which = uniforms[:CHOICES]
-        chosen = parents(archive, self.parents, [of, with_])
-        first, other = chosen or [int(archive["current"])] * 2
-        parent, partner = (formulas_of(archive, number, now) for number in (first, other))
-        draw = Draw([which])
-        kind, program = draw.choose(parent.programs)
+    def _one(self, archive: Archive, now: Formulas, family: tuple[int, int], uniforms: Sequence[float]) -> Proposal:
+        random, which, *noise = uniforms
+        parent, partner = (formulas_of(archive, number, now) for number in family)
+        kind, program = Draw([which]).choose(parent.programs)
         if random < self.fresh:
-            return Proposal(parent.replaced(kind, random_program(program.signature, uniforms[CHOICES:])), first,
-                            "random")  # fmt: skip
-        move, after = mutated(program, partner.by_kind[kind], uniforms[CHOICES:])
+            return Proposal(parent.replaced(kind, random_program(program.signature, noise)), family[0], "random")
+        move, after = mutated(program, partner.by_kind[kind], noise)
         why = "it changes nothing" if after == program else ""
-        return Proposal(parent.replaced(kind, after), first, move, "language" if why else "practice", why)
+        return Proposal(parent.replaced(kind, after), family[0], move, "language" if why else "practice", why)
 
 
 def formulas_of(archive: Archive, number: int, now: Formulas) -> Formulas:

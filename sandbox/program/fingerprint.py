@@ -85,9 +85,8 @@ def sign_test(program: Program) -> bool:
         return bool(torch.isfinite(along).all()) and float(along.sign().sum()) > 0
     inputs = _usual(program.form)
     slopes = _slope([program], inputs)
-    along = torch.stack(
-        [(slopes[name][0] * way).reshape(len(way), -1).sum(dim=1) for name, way in _way(inputs).items()]
-    ).sum(dim=0)
+    ways = [(slopes[name][0] * way).reshape(len(way), -1).sum(dim=1) for name, way in _way(inputs).items()]
+    along = torch.stack(ways).sum(dim=0)
     return bool(torch.isfinite(along).all()) and float(along.sign().sum()) < 0
 
 

@@ -51,7 +51,7 @@ class Graph:
     def make(self, operator: str, operands: tuple[Ref, ...]) -> Ref:
         """The value of an operator on values that it takes."""
         if self.rules:
-            operands = tuple((1, ref[1]) if self.void(ref) else ref for ref in operands)
+            operands = self._unsigned(operands)
             found = self._folded(operator, operands)
             found = self.rules[operator](self, operands) if found is None and operator in self.rules else found
             if found is not None:
@@ -60,12 +60,14 @@ class Graph:
 
     def plain(self, operator: str, operands: tuple[Ref, ...]) -> Ref:
         """The value of an operator on values as they are."""
+        operands = self._unsigned(operands)
         if BY_NAME[operator].commutes:
-            operands = tuple(sorted(operands, key=lambda ref: self.order(operator, ref)))
+            operands = tuple(sorted(operands, key=self.order))
         kind = self.kind(operator, operands)
         words = " ".join(f"{sign}{self.nodes[node].key}" for sign, node in operands)
         text = blake2b(f"{operator} {words}".encode(), digest_size=16).hexdigest()
-        return 1, self._node(operator, operands, kind, (2, CODES[operator], 0.0, text))
+        size = 1 + sum(self.nodes[node].key[1] for _, node in operands)
+        return 1, self._node(operator, operands, kind, (2, size, CODES[operator], text))
 
     def kind(self, operator: str, operands: tuple[Ref, ...]) -> Kind:
         """The kind of an operator's result."""
@@ -79,16 +81,14 @@ class Graph:
         kinds = {self.nodes[ref[1]].kind, self.kind(operator, operands)}
         return len(kinds) == 1 or kinds == {"output", "probability"}
 
-    def order(self, operator: str, ref: Ref) -> tuple[tuple[int, int, float, str], int]:
-        """Constants come first, in a sum last; then inputs; then results by their operators."""
-        sign, node = ref
-        rank, *rest = self.nodes[node].key
-        return (3 if operator == "add" and rank == 0 else rank, *rest), -sign  # type: ignore[return-value]
+    def order(self, ref: Ref) -> tuple[tuple[int, int, float, str], int]:
+        """Constants come first, then inputs, then results, of which the short ones come first."""
+        return self.nodes[ref[1]].key, -ref[0]
 
     def number(self, ref: Ref) -> float | None:
         """What a value is, where that is a constant."""
         sign, node = ref
-        return sign * self.nodes[node].value if self.nodes[node].operator == "constant" else None
+        return sign * self.nodes[node].value + 0.0 if self.nodes[node].operator == "constant" else None
 
     def zero(self, ref: Ref) -> bool:
         """Whether a value is always 0."""
@@ -100,7 +100,7 @@ class Graph:
     def void(self, ref: Ref) -> bool:
         """Whether a value is x - x, which has no sign."""
         operands = self.nodes[ref[1]].operands
-        return self.nodes[ref[1]].operator == "add" and operands[0] == negated(operands[1])
+        return bool(self.rules) and self.nodes[ref[1]].operator == "add" and operands[0] == negated(operands[1])
 
     def of(self, ref: Ref, operator: str) -> tuple[Ref, ...] | None:
         """The operands of a value where it is the result of this operator, sign aside."""
@@ -116,6 +116,9 @@ class Graph:
         if node.operator in ("add", "mul", "sum_out", "mean_out"):
             return all(self.vanishes(operand) for operand in node.operands)
         return node.operator in ("constant", "abs", "square", "sqrt", "exp", "sigmoid", "softplus", "softmax", "norm")
+
+    def _unsigned(self, operands: tuple[Ref, ...]) -> tuple[Ref, ...]:
+        return tuple((1, ref[1]) if self.void(ref) else ref for ref in operands)
 
     def _folded(self, operator: str, operands: tuple[Ref, ...]) -> Ref | None:
         """An operator on constants alone, computed in float64 as the interpreter computes it."""

@@ -7,6 +7,7 @@ A value is a tensor [rows, …] with the dimensions of its kind behind: a scalar
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -23,9 +24,7 @@ Function = Callable[..., Tensor]
 
 def apply(operator: str, kinds: Sequence[Kind], values: Sequence[Tensor]) -> Tensor:
     """The result of an operator on values of these kinds, which it takes (`kind_of` says so)."""
-    if operator in EACH:
-        return EACH[operator](*aligned(kinds, values))
-    return SHAPED[operator](*values)
+    return FUNCTIONS[operator](*(aligned(kinds, values) if operator in EACH else values))
 
 
 def aligned(kinds: Sequence[Kind], values: Sequence[Tensor]) -> list[Tensor]:
@@ -79,7 +78,7 @@ EACH: dict[str, Function] = {
     "exp": lambda a: a.clamp(-MOST, MOST).exp(),
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
-    "softplus": softplus,
+    "softplus": partial(softplus, threshold=40),  # of 20 it would be 2e-9 off
     "sign": torch.sign,
     "where": lambda a, b, c: torch.where(a > 0, b, c),
     "clip": lambda a, low, high: torch.minimum(torch.maximum(a, low), high),
@@ -99,3 +98,5 @@ SHAPED: dict[str, Function] = {
     "clip_by_norm": _clip_by_norm,
     "rms_normalise": lambda a: _div(a, _sqrt(a.square().mean(dim=-1))[:, None]),
 }
+
+FUNCTIONS: dict[str, Function] = {**EACH, **SHAPED}

@@ -7,6 +7,7 @@ interpreter has to see all of them: `torch.autograd.Function` lets it say what i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import Tensor
 from torch.func import debug_unwrap
 
 from sandbox.program.language import Kind
-from sandbox.program.operators import apply
+from sandbox.program.operators import EACH, FUNCTIONS, Function, aligned
 from sandbox.program.program import CONSTANT, INPUT, RESULT, Program, ancestors, kinds_of
 from sandbox.program.tensor import structure
 
@@ -70,39 +71,69 @@ class _Vmapped(torch.autograd.Function):
 
 def _grouped(codes: Tensor, constants: Tensor, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """Programs [rows, …] on inputs [rows, …]: each different program once, on all rows that hold it."""
-    rows = codes.detach().cpu().numpy()
-    groups: dict[bytes, list[int]] = {}
-    for row, code in enumerate(rows):
-        groups.setdefault(code.tobytes(), []).append(row)
-    if len(groups) == 1:
-        return _interpret(structure(next(iter(groups))), constants, inputs)
-    found: list[tuple[Tensor, ...]] = []
-    for code, members in groups.items():
-        at = torch.tensor(members, device=codes.device)
-        found.append(_interpret(structure(code), constants[at], [value[at] for value in inputs]))
-    order = torch.tensor([row for members in groups.values() for row in members]).argsort().to(codes.device)
-    return tuple(torch.cat(parts)[order] for parts in zip(*found, strict=True))
+    groups = _groups(codes.detach().cpu().numpy().tobytes(), codes.shape[0])
+    if len(groups.programs) == 1:
+        return _interpret(groups.programs[0], constants, inputs)
+    to, back = (None if order is None else order.to(codes.device) for order in (groups.order, groups.back))
+    sorted_ = [value if to is None else value[to] for value in (constants, *inputs)]
+    parts = zip(*(value.split(groups.sizes) for value in sorted_), strict=True)
+    found = [_interpret(program, *_headed(part)) for program, part in zip(groups.programs, parts, strict=True)]
+    piled = [torch.cat(each) for each in zip(*found, strict=True)]
+    return tuple(each if back is None else each[back] for each in piled)
+
+
+def _headed(values: Sequence[Tensor]) -> tuple[Tensor, Sequence[Tensor]]:
+    return values[0], values[1:]
+
+
+@dataclass(frozen=True)
+class _Groups:
+    """Rows by the programs that they hold: the programs, how many rows each has, the order that brings rows of one
+    program together, and the one that brings them back; None where they are in order."""
+
+    programs: list[Program]
+    sizes: list[int]
+    order: Tensor | None
+    back: Tensor | None
+
+
+@lru_cache(maxsize=64)
+def _groups(codes: bytes, rows: int) -> _Groups:
+    size, members = len(codes) // rows, dict[bytes, list[int]]()
+    for row in range(rows):
+        members.setdefault(codes[row * size : (row + 1) * size], []).append(row)
+    order = torch.tensor([row for group in members.values() for row in group])
+    straight = bool((order == torch.arange(rows)).all())
+    back = None if straight else order.argsort()
+    return _Groups([structure(code) for code in members], [len(group) for group in members.values()],
+                   None if straight else order, back)  # fmt: skip
 
 
 def _interpret(program: Program, constants: Tensor, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """One program on rows [g, …]; outputs of networks [g, n, C] are turned, so that classes come first."""
-    plan, kinds = _plan(program)
-    values = {INPUT + i: _turned(value, kinds[INPUT + i]) for i, value in enumerate(inputs)}
-    values |= {CONSTANT + i: constants[:, i] for i in range(len(program.constants))}
-    for register, operator, operands in plan:
-        values[register] = apply(operator, [kinds[r] for r in operands], [values[r] for r in operands])
+    plan, kinds, used = _plan(program)
+    values = {INPUT + i: value.mT if WIDTH[kinds[INPUT + i]] == 2 else value for i, value in enumerate(inputs)}
+    values |= {register: constants[:, register - CONSTANT] for register in used}
+    for register, function, operands, unlike in plan:
+        given = [values[operand] for operand in operands]
+        values[register] = function(*(aligned(unlike, given) if unlike else given))
     returned, *kept = (values[register] for register in program.outputs)
     # One shape for all programs of a kind, so that lives with different ones fit into one batch.
     return returned.mean(dim=1) if WIDTH[kinds[program.returns]] == 2 else returned, *kept
 
 
+_Step = tuple[int, Function, tuple[int, ...], Sequence[Kind]]
+
+
 @lru_cache(maxsize=65536)
-def _plan(program: Program) -> tuple[list[tuple[int, str, tuple[int, ...]]], dict[int, Kind]]:
-    """The instructions whose results are used, and the kind of each register."""
-    used = ancestors(program, *program.outputs)
-    plan = [(RESULT + i, each.operator, each.operands) for i, each in enumerate(program.code) if RESULT + i in used]
-    return plan, kinds_of(program)
-
-
-def _turned(value: Tensor, kind: Kind) -> Tensor:
-    return value.mT if WIDTH[kind] == 2 else value
+def _plan(program: Program) -> tuple[list[_Step], dict[int, Kind], list[int]]:
+    """The instructions whose results are used (register, function, operands, and their kinds where they must be
+    aligned), the kind of each register, and the constants that are used."""
+    used, kinds = ancestors(program, *program.outputs), kinds_of(program)
+    plan: list[_Step] = []
+    for i, each in enumerate(program.code):
+        if RESULT + i in used:
+            given: list[Kind] = [kinds[register] for register in each.operands]
+            unlike = each.operator in EACH and len({WIDTH[kind] for kind in given}) > 1
+            plan.append((RESULT + i, FUNCTIONS[each.operator], each.operands, given if unlike else []))
+    return plan, kinds, [register for register in sorted(used) if CONSTANT <= register < RESULT]

@@ -37,16 +37,16 @@ def _best(archive: Archive, able: Sequence[int], noise: Sequence[float]) -> list
 def _score_child(archive: Archive, able: Sequence[int], noise: Sequence[float]) -> list[int]:
     """With a chance that grows with the quality and falls with the children, σ(10 (q - ½)) / (1 + children), so that
     who has been tried often makes way (Darwin Goedel machine: Zhang et al. 2025)."""
-    ranks = quality(archive, able)
-    weights = [1 / (1 + exp(-STEEPNESS * (ranks[each] - MIDDLE))) / (1 + len(children(archive, each))) for each in able]
+    ranks, below = quality(archive, able), children(archive)
+    weights = [1 / (1 + exp(-STEEPNESS * (ranks[each] - MIDDLE))) / (1 + len(below[each])) for each in able]
     return [able[_drawn(weights, u)] for u in noise]
 
 
 def _confidence(archive: Archive, able: Sequence[int], noise: Sequence[float]) -> list[int]:
     """The highest upper bound on the mean quality of an entry and its children, mean + √(2 ln N / n) with n of them and
     N over all entries (UCB1: Auer et al. 2002). A parent that is chosen counts at once as tried once more."""
-    ranks = quality(archive, able)
-    families = {each: [ranks[one] for one in (each, *children(archive, each)) if one in ranks] for each in able}
+    ranks, below = quality(archive, able), children(archive)
+    families = {each: [ranks[one] for one in (each, *below[each]) if one in ranks] for each in able}
     means = {each: sum(found) / len(found) for each, found in families.items()}
     tried = {each: len(found) for each, found in families.items()}
     chosen = list[int]()

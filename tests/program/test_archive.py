@@ -87,7 +87,7 @@ def test_clade_by_hand(three):
 def test_reading_changes_nothing(three, how):
     before = {name: leaf.clone() for name, leaf in three.items()}
     first = parents(three, how, [0.2, 0.7])
-    children(three, 0), clade(three, 0), line(three, 2), unjudged(three), progress(three, 0)
+    children(three), clade(three, 0), line(three, 2), unjudged(three), progress(three, 0)
     assert parents(three, how, [0.2, 0.7]) == first
     assert all(torch.equal(three[name], leaf) for name, leaf in before.items())
     after, _ = append(three, entry(2, 0.5))

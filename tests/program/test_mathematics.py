@@ -80,7 +80,7 @@ def test_parentheses_stand_where_they_are_needed(lines: str, formula: str) -> No
 
 
 def test_what_is_used_twice_has_a_letter_and_slots_follow() -> None:
-    assert unicode(library()["momentum"]) == "a; m ← a, where a = 0.9·m + g"
+    assert unicode(library()["momentum"]) == "a; m ← a, where a = g + 0.9·m"
     assert unicode(library()["cross_entropy"]) == "-ln softmax(p)[y]"
     assert latex(library()["squared_error"]) == r"\left( p - y \right)^2"
 
