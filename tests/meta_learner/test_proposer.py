@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,8 +31,10 @@ from sandbox.loop.probe import LoopProbe
 from sandbox.loop.reflect import Loop
 from sandbox.meta_learner.endpoint import Endpoint, OutageError
 from sandbox.meta_learner.proposer import Proposer
+from sandbox.meta_learner.scripted import answer
 from sandbox.model.mlp import MLP
 from sandbox.model.module import Module
+from sandbox.replay import replay
 from sandbox.rule.program import Program
 from sandbox.task.sinusoid import Sinusoid
 
@@ -330,6 +336,43 @@ def test_what_one_seed_was_told_is_kept_when_the_run_dies_at_the_next(stage, tmp
     records = run(replace(loop(), journal=DiskJournal(tmp_path)), 1, (0, 1))
     assert len(stage.asked) == 1
     assert records[-1].text["rule/loss"][0] == ABSOLUTE
+
+
+COMMAND = [sys.executable, "-m", "sandbox", "preset=proposer", "meta_learner.model=m", "seeds=2", "steps=4", "tasks=2",
+           "horizon=5", "tracker=[jsonl]", "meter=[]", "hydra/launcher=basic"]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_run_that_was_killed_while_it_waited_goes_on_to_the_same_bits(stage, tmp_path, monkeypatch):
+    def speaks(handler: BaseHTTPRequestHandler) -> None:
+        reply(answer(json.dumps(stage.asked[-1]).encode()))(handler)
+
+    def waits(handler: BaseHTTPRequestHandler) -> None:
+        time.sleep(30)
+
+    stage.plays(*[speaks] * 5, waits)  # the sixth question is the second seed's of the third step
+    command = [*COMMAND, f"runs={tmp_path}"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    until = time.monotonic() + 60
+    while len(stage.asked) < 6 and time.monotonic() < until:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    (folder,) = tmp_path.glob("proposer-*")
+    before = (folder / "lineage.jsonl").read_text().splitlines()
+    assert len(before) == 3
+    assert len((folder / JOURNAL).read_text().splitlines()) == 5
+    stage.plays(speaks)
+    assert subprocess.run(command, check=True, capture_output=True)
+    assert len(stage.asked) == 3
+    after = (folder / "lineage.jsonl").read_text().splitlines()
+    assert (after[:3], len(after)) == (before, 5)
+    assert len(list((folder / "transcripts").iterdir())) == 8
+    for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name)
+    assert replay(folder) == 5
+    found = [path for path in folder.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
+    assert not found
 
 
 def test_a_probe_asks_nobody(stage):
