@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sandbox.program.program import CONSTANT, RESULT, Program, ancestors, name_of, number, slot_registers
 
-SUM, PRODUCT, POWER, ATOM = 1, 2, 3, 4  # how tightly a text holds together
+SUM, NEGATIVE, PRODUCT, POWER, ATOM = range(1, 6)  # how tightly a text holds together
 SHORT = 7  # characters of a text that may stand twice
 LETTERS = "abcdfhijklnoqruxz"  # none of them an input, nor e
 
@@ -42,11 +42,11 @@ UNICODE = Style(
         "aq": ("{} / √(1 + {}²)", PRODUCT, (PRODUCT, ATOM)),
         "min": ("min({}, {})", ATOM, (0, 0)),
         "max": ("max({}, {})", ATOM, (0, 0)),
-        "neg": ("-{}", SUM, (PRODUCT,)),
+        "neg": ("-{}", NEGATIVE, (PRODUCT,)),
         "abs": ("|{}|", ATOM, (0,)),
         "square": ("{}²", POWER, (ATOM,)),
-        "sqrt": ("√|{}|", ATOM, (0,)),
-        "log": ("ln|{}|", ATOM, (0,)),
+        "sqrt": ("√|{}|", POWER, (0,)),
+        "log": ("ln|{}|", POWER, (0,)),
         "exp": ("e^({})", POWER, (0,)),
         "tanh": ("tanh({})", ATOM, (0,)),
         "sigmoid": ("σ({})", ATOM, (0,)),
@@ -81,7 +81,7 @@ LATEX = Style(
         "aq": (r"\frac{{{}}}{{\sqrt{{1 + {}^2}}}}", PRODUCT, (0, ATOM)),
         "min": (r"\min({}, {})", ATOM, (0, 0)),
         "max": (r"\max({}, {})", ATOM, (0, 0)),
-        "neg": ("-{}", SUM, (PRODUCT,)),
+        "neg": ("-{}", NEGATIVE, (PRODUCT,)),
         "abs": (r"\left\lvert {} \right\rvert", ATOM, (0,)),
         "square": ("{}^2", POWER, (ATOM,)),
         "sqrt": (r"\sqrt{{\lvert {} \rvert}}", ATOM, (0,)),
@@ -113,19 +113,20 @@ LATEX = Style(
 )
 
 
-def unicode(program: Program) -> str:
-    """A valid program in one line, such as `|min(2, p - y)|`; what slots keep follows as `m ← …`."""
-    return rendered(program, UNICODE)
+def unicode(program: Program, digits: int = 0) -> str:
+    """A valid program in one line, such as `|min(2, p - y)|`; what slots keep follows as `m ← …`. Numbers have so many
+    significant `digits`, or all of them."""
+    return rendered(program, UNICODE, digits)
 
 
-def latex(program: Program) -> str:
+def latex(program: Program, digits: int = 0) -> str:
     """A valid program in LaTeX, for mathematics mode."""
-    return rendered(program, LATEX)
+    return rendered(program, LATEX, digits)
 
 
-def rendered(program: Program, style: Style) -> str:
+def rendered(program: Program, style: Style, digits: int = 0) -> str:
     """A valid program in a style."""
-    writer = _Writer(program, style)
+    writer = _Writer(program, style, digits)
     slots = zip(program.form.slots, slot_registers(program.form), program.keeps, strict=True)
     said = writer.text(program.returns, 0)
     said += "".join(style.keeps.format(slot, writer.text(kept, 0)) for slot, own, kept in slots if kept != own)
@@ -135,8 +136,8 @@ def rendered(program: Program, style: Style) -> str:
 class _Writer:
     """Registers as texts. `shared` are those that got letters, as equations, each behind what it uses."""
 
-    def __init__(self, program: Program, style: Style) -> None:
-        self.program, self.style = program, style
+    def __init__(self, program: Program, style: Style, digits: int) -> None:
+        self.program, self.style, self.digits = program, style, digits
         used = ancestors(program, *program.outputs)
         uses = [r for i, each in enumerate(program.code) if RESULT + i in used for r in each.operands]
         self.uses = Counter([*uses, *program.outputs])
@@ -150,8 +151,8 @@ class _Writer:
 
     def _bare(self, register: int) -> tuple[str, int]:
         if register < RESULT:
-            said = name_of(self.program, register)
-            return said, SUM if said.startswith("-") or ("e" in said and register >= CONSTANT) else ATOM
+            said = self._named(register)
+            return said, NEGATIVE if said.startswith("-") else ATOM
         if register not in self.letters:
             said, tight = self._applied(register)
             if self.uses[register] < 2 or len(said) <= SHORT or len(self.letters) == len(LETTERS):
@@ -160,25 +161,34 @@ class _Writer:
             self.shared.append(f"{self.letters[register]} = {said}")
         return self.letters[register], ATOM
 
+    def _named(self, register: int) -> str:
+        if register >= CONSTANT and self.digits:
+            return number(float(f"{self.program.constants[register - CONSTANT]:.{self.digits}g}"))
+        return name_of(self.program, register)
+
     def _applied(self, register: int) -> tuple[str, int]:
         each = self.program.code[register - RESULT]
         if each.operator == "ema":
             return self._mean(*each.operands), SUM
         template, tight, least = self.style.templates[each.operator]
+        if each.operator in ("add", "sub"):
+            said, how = self._bare(each.operands[1])
+            if how == NEGATIVE:  # y - (-2·p) is y + 2·p
+                sign = "-" if each.operator == "add" else "+"
+                return f"{self.text(each.operands[0], SUM)} {sign} {said[1:]}", SUM
+        if each.operator in ("mul", "div") and self._bare(each.operands[0])[1] == NEGATIVE:
+            tight, least = NEGATIVE, (min(NEGATIVE, least[0]), *least[1:])
         operands = [self.text(operand, need) for operand, need in zip(each.operands, least, strict=True)]
         if self.style.bars and self.style.bars in template and any(self.style.bars in one for one in operands):
             template = template.replace("|{}|", "(abs({}))" if each.operator != "abs" else "abs({})")
-        if each.operator == "add" and operands[1].startswith("-"):
-            return f"{operands[0]} - {operands[1][1:]}", SUM
         return template.format(*operands), tight
 
     def _mean(self, mean: int, value: int, keep: int) -> str:
         """keep · mean + (1 - keep) · value."""
         old, new, times = self.text(mean, PRODUCT), self.text(value, PRODUCT), self.style.product
-        if CONSTANT <= keep < RESULT:
-            share = self.program.constants[keep - CONSTANT]
-            take = number(float(f"{1 - share:.12g}"))
-            kept = number(share) if share >= 0 else self.style.around.format(number(share))
-            return f"{kept}{times}{old} + {take if share <= 1 else self.style.around.format(take)}{times}{new}"
         share = self.text(keep, PRODUCT)
-        return f"{share}{times}{old} + {self.style.around.format(f'1 - {share}')}{times}{new}"
+        if CONSTANT <= keep < RESULT and 0 <= (exact := self.program.constants[keep - CONSTANT]) <= 1:
+            take = number(float(f"{1 - exact:.{self.digits or 12}g}"))
+        else:
+            take = self.style.around.format(f"1 - {share}")
+        return f"{share}{times}{old} + {take}{times}{new}"

@@ -12,6 +12,7 @@ from sandbox.lines.file import read
 from sandbox.lines.line import Line, Reader
 from sandbox.report.read import Run
 
+ASKED = "gate"  # the stage of the candidate that was asked for
 BEST = 5  # of those that were never asked for, so many are told with their line of descent
 
 
@@ -65,12 +66,14 @@ class Genealogy:
             if place is None:
                 place = self._add(Formula(text, parent, step, path, str(one.get("move", ""))))
             self.known["id", key] = self.known[path, text] = place
-        if isinstance(score, int | float):
-            self.formulas[self.known["id", key]].scores.append(float(score))
+        scores = self.formulas[self.known["id", key]].scores
+        if isinstance(score, int | float) and score not in scores:  # told again, when it is asked for, it is one life
+            scores.append(float(score))
 
-    def asked(self, step: int, path: str, text: str, verdict: str, why: str) -> None:
-        """What was asked for at a path, and what became of it."""
-        place = self.known.get((path, text))
+    def asked(self, step: int, path: str, text: str, verdict: str, why: str, key: Any = None) -> None:
+        """What was asked for at a path, and what became of it. `key`: the candidate that it was, where that is told;
+        its text may be another of the same meaning."""
+        place = self.known.get(("id", key), self.known.get((path, text)))
         if place is None:
             place = self._add(Formula(text, self.stands.get(path), step, path))
             self.known[path, text] = place
@@ -124,13 +127,15 @@ def _grow(tree: Genealogy, line: Line, row: int) -> None:
     if not line["step"]:
         return tree.begin(texts)
     path = next(iter(texts), next(iter(tree.stands), ""))
+    chosen = None
     for one in _of(line["tried"], row):
         tree.tried(line["step"], path, one)
+        chosen = one.get("id") if one.get("stage") == ASKED else chosen
     verdict = line["verdict"][row]
     if verdict == "rolled back":
         return tree.back()
     for at, text in texts.items() if verdict != "no edit" else ():
-        tree.asked(line["step"], at, text, verdict, line["why"][row])
+        tree.asked(line["step"], at, text, verdict, line["why"][row], chosen)
     return None
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from sandbox.lines.file import read
 from sandbox.lines.line import Line
 from sandbox.report.arms import Arm
+from sandbox.report.programs import formula
 from sandbox.report.read import Run
 
 MOST = 12_000  # edits of a page
@@ -79,9 +80,12 @@ def _rows(run: Run) -> Iterator[Row]:
     top = 0
     for line in read(run.folder):
         top = top or line["level"]
+        if not line["step"]:
+            stands = {seed: {path: formula(said[row]) for path, said in line["text"].items()}
+                      for row, seed in enumerate(line["seeds"])}  # fmt: skip
         for row, seed in enumerate(line["seeds"]):
             verdict, now = line["verdict"][row], stands.setdefault(seed, {})
-            asked = {path: _value(change, row) for path, change in line["edit"].items()} if verdict != "no edit" else {}
+            asked = {path: _value(line, path, row) for path in line["edit"]} if verdict != "no edit" else {}
             for path, value in asked.items():
                 before = now.get(path) if line["level"] == top else UNKNOWN
                 yield [line["level"], line["step"], seed, path, before, value, verdict, _why(line, row)]
@@ -99,8 +103,11 @@ def _why(line: Line, row: int) -> str:
     return line["why"][row] or (line["note"] if isinstance(line["note"], str) else "")
 
 
-def _value(change: Any, row: int) -> Any:
-    """A number, a few, or in words how many there are and how large; what was not written is its size alone."""
+def _value(line: Line, path: str, row: int) -> Any:
+    """A formula, a number, a few, or in words how many there are and how large; what was not written is its size."""
+    change, said = line["edit"][path], line["text"].get(path)
+    if said and said[row]:
+        return formula(said[row])
     if "value" not in change:
         size = change["size"][row]
         return "moved by ?" if size is None else f"moved by {size:.3g}"

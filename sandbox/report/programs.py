@@ -22,6 +22,8 @@ from sandbox.report.genealogy import Formula, Genealogy, difference, genealogies
 
 MOST = 2000  # formulas of a page
 LEAST = 12  # of a seed
+DIGITS = 4  # of the numbers in a formula; the lines that changed have all
+FORMS = 6  # of what stands at the end, so many are told
 WORDS = 300  # characters of a reason
 
 Families = list[list[Genealogy]]  # of each arm, one a seed
@@ -35,16 +37,16 @@ def families(arms: Sequence[Arm]) -> Families:
 def formula(text: str) -> str:
     """A program in mathematics; a text of another language as it is."""
     try:
-        return unicode(parse(text))
+        return unicode(parse(text), DIGITS)
     except SandboxError:
         return text
 
 
 def standing(trees: Sequence[Genealogy]) -> list[tuple[str, str, int]]:
-    """(path, text, seeds) of what is in force at the end, the commonest first."""
-    found = Counter((path, tree.formulas[place].text) for tree in trees for path, place in tree.stands.items()
+    """(path, formula, seeds) of what is in force at the end, the commonest first."""
+    found = Counter((path, formula(tree.formulas[place].text)) for tree in trees for path, place in tree.stands.items()
                     if _searched(trees, path))  # fmt: skip
-    return [(path, text, n) for (path, text), n in found.most_common()]
+    return [(path, said, n) for (path, said), n in found.most_common()]
 
 
 def show(console: Console, arms: Sequence[Arm], trees: Families) -> None:
@@ -53,10 +55,11 @@ def show(console: Console, arms: Sequence[Arm], trees: Families) -> None:
         return
     console.print(Text("Programs in force at the end", style="bold"))
     for arm, mine in zip(arms, trees, strict=True):
-        for path, text, n in standing(mine):
-            console.print(
-                Text(f"  {arm.name}, {n} of {len(mine)} seeds, {path}:"), Text(f"    {formula(text)}"), sep="\n"
-            )
+        stands = standing(mine)
+        for path, said, n in stands[:FORMS]:
+            console.print(Text(f"  {arm.name}, {n} of {len(mine)} seeds, {path}:"), Text(f"    {said}"), sep="\n")
+        if len(stands) > FORMS:
+            console.print(Text(f"  {arm.name}: {len(stands) - FORMS} more, in programs.txt", style="dim"))
 
 
 def written(arms: Sequence[Arm], trees: Families) -> str:

@@ -10,7 +10,7 @@ import torch
 
 from sandbox.program.language import BY_NAME, OPERATORS
 from sandbox.program.library import library
-from sandbox.program.mathematics import ATOM, LATEX, POWER, PRODUCT, SUM, UNICODE, latex, rendered, unicode
+from sandbox.program.mathematics import ATOM, LATEX, NEGATIVE, POWER, PRODUCT, SUM, UNICODE, latex, rendered, unicode
 from sandbox.program.moves import UNIFORMS, random_program
 from sandbox.program.operators import EACH
 from sandbox.program.run import run
@@ -25,7 +25,7 @@ PYTHON = replace(
         "add": ("{} + {}", SUM, (SUM, SUM)),
         "sub": ("{} - {}", SUM, (SUM, PRODUCT)),
         "mul": ("{}*{}", PRODUCT, (PRODUCT, PRODUCT)),
-        "neg": ("-{}", SUM, (PRODUCT,)),
+        "neg": ("-{}", NEGATIVE, (PRODUCT,)),
         "square": ("{}**2", POWER, (ATOM,)),
         "aq": ("{} / sqrt(1 + {}**2)", PRODUCT, (PRODUCT, ATOM)),
         "where": ("({1} if {0} > 0 else {2})", ATOM, (0, 0, 0)),
@@ -72,7 +72,9 @@ def test_the_formula_has_the_value_of_the_program(seed: int) -> None:
     ("x1 = neg p\n x2 = add y x1\n return x2", "y - p"),
     ("x1 = abs p\n x2 = sub x1 y\n x3 = abs x2\n return x3", "abs(|p| - y)"),
     ("x1 = div p y\n x2 = div y x1\n return x2", "y / (p / y)"),
-    ("x1 = mul -2 p\n x2 = sub y x1\n return x2", "y - (-2)·p"),
+    ("x1 = mul -2 p\n x2 = sub y x1\n return x2", "y + 2·p"),
+    ("x1 = mul y -2\n x2 = neg x1\n x3 = sub p x2\n return x3", "p + y·(-2)"),
+    ("x1 = mul -2 p\n x2 = square x1\n x3 = add y x2\n return x3", "y + (-2·p)²"),
     ("x1 = ema p y 0.9\n x2 = square x1\n return x2", "(0.9·p + 0.1·y)²"),
 ])  # fmt: skip
 def test_parentheses_stand_where_they_are_needed(lines: str, formula: str) -> None:

@@ -41,8 +41,8 @@ def run(tmp_path: Path) -> Path:
         {"step": 1, "verdict": ["accepted", "rejected"], "why": ["t 5", "t 0"], "edit": numbers, "tried": tried,
          "text": {"rule/loss": [ABSOLUTE, CLIPPED]}},
         {"step": 2, "verdict": ["rejected", "no edit"], "why": ["t -1", ""], "edit": numbers,
-         "tried": [[candidate(2, 1, CLIPPED, 0.03), candidate(1, None, ABSOLUTE, 0.04)], []],
-         "text": {"rule/loss": [CLIPPED, SQUARED]}},
+         "tried": [[candidate(2, 1, CLIPPED, 0.03, stage="gate"), candidate(1, None, ABSOLUTE, 0.04)], []],
+         "text": {"rule/loss": [CLIPPED.replace("x1 = sub p y", "x1 = sub p y  # the same"), SQUARED]}},
         {"step": 3, "verdict": "no edit"},
     ]  # fmt: skip
     full = [{"level": 1, "t": 60 * line["step"], "own": 1.0, **line} for line in lines]
@@ -67,7 +67,7 @@ def test_scores_of_several_lives_verdicts_and_prices_are_kept(run: Path) -> None
 
 
 def test_what_stands_at_the_end_is_counted_over_seeds(run: Path) -> None:
-    assert standing(genealogies(find_runs([run])[0])) == [("rule/loss", ABSOLUTE, 1), ("rule/loss", SQUARED, 1)]
+    assert standing(genealogies(find_runs([run])[0])) == [("rule/loss", "|p - y|", 1), ("rule/loss", "(p - y)²", 1)]
 
 
 def test_a_difference_marks_lines() -> None:

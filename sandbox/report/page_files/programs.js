@@ -52,6 +52,7 @@ function program(one) {
   const asked = one.asked.map(([step, verdict, why]) => el("div", { class: "why" },
     el("span", { class: `verdict ${verdict === "accepted" ? "above" : "below"}`, text: verdict }), ` at step ${step}${why ? `: ${why}` : ""}`));
   const lines = one.lines.map((line) => el(line[0] === "+" ? "ins" : line[0] === "-" ? "del" : "span", { text: `${line}\n` }));
-  return el("details", {}, el("summary", { class: one.stands ? "stands" : "" }, el("code", { text: one.formula }), born, score, one.stands ? el("b", { text: " in force" }) : ""),
+  return el("details", {}, el("summary", { class: one.stands ? "stands" : "" }, el("code", { text: one.formula }), born, score, one.stands ? el("b", { text: " in force" }) : "",
+    ...[...new Set(one.asked.map(([, verdict]) => verdict))].map((verdict) => el("span", { class: `verdict ${verdict === "accepted" ? "above" : "below"}`, text: ` ${verdict}` }))),
     ...asked, el("pre", { class: "diff" }, ...lines));
 }
