@@ -17,6 +17,7 @@ from sandbox.program.tensor import SHAPE, decode, encode
 from sandbox.program.text import write
 
 KINDS = ("loss", "update")  # the leaves of phi, and the rows of its constants
+EDITABLE = ("rule/loss", "rule/update")
 NUMBERS = "rule/constants"
 
 
