@@ -142,7 +142,7 @@ class _Emitted:
             return self._instruction("sub", (negated(a), b))
         if node.operator == "mul" and self._free(a):
             return self._instruction("mul", (negated(a), b))
-        if node.operator == "div" and self._free(b):
+        if node.operator == "div" and self.graph.number(b):  # which is not 0, and so has a sign
             return self._instruction("div", (a, negated(b)))
         if node.operator in TURNS:
             operator, first = TURNS[node.operator]
