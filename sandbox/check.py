@@ -18,22 +18,29 @@ from scipy.stats import binomtest
 from torch import Tensor
 
 from sandbox.config import build
+from sandbox.core.edit import Edit, apply, covers
 from sandbox.core.error import LifeError, explain
-from sandbox.core.protocols import Gate
+from sandbox.core.protocols import Gate, Written
+from sandbox.core.random import uniforms
 from sandbox.core.score import Score
+from sandbox.core.state import State
 from sandbox.core.tree import by_seed
 from sandbox.experiment import build_loop
 from sandbox.identity import trusted
+from sandbox.loop.formula import faults, phis
 from sandbox.loop.reflect import Loop
 from sandbox.loop.trial import Trial
 from sandbox.meta_learner.none import Nothing
+from sandbox.program.rewrite import UNIFORMS, rewritings
 from sandbox.trust import target
 
 SEEDS = 32  # runs at least: five false accepting runs among 32 are needed to tell a level of .05 from a higher one
 EDITS = (40, 100)  # asked edits a run
 ABOUT = """Incumbent and candidate are one state that lives its trials on different fresh streams: equal in law, so
 every accept is false. (On one stream they would be equal in every bit, and no gate accepts a difference of exactly 0.)
-The rule is fixed; between two asked edits the life goes on one horizon. Intervals are exact binomial, 95 %."""
+The rule is fixed; between two asked edits the life goes on one horizon. A rule of programs is edited all the same: the
+candidate has the same programs in other words, with operands swapped and code that nothing uses. Intervals are exact
+binomial, 95 %."""
 
 Scores = dict[Score, Tensor]  # [edits, trials, S, n]
 
@@ -131,9 +138,10 @@ def null_scores(loop: Loop, seeds: Sequence[int], edits: int, gates: Sequence[Ga
     standing = loop.start(seeds)
     for step in track(range(1, edits + 1), "A/A trials", console=Console(stderr=True), transient=True):
         for side, found in zip(("incumbent", "candidate"), sides, strict=True):
+            state = reworded(loop, standing.state, step) if side == "candidate" else standing.state
             for k in range(trials):
                 stream = f"check/{step}/{side}/{k}"
-                for kind, scores in Trial(loop, 1, standing.state, step, stream, kinds).outcome().items():
+                for kind, scores in Trial(loop, 1, state, step, stream, kinds).outcome().items():
                     found[kind].append(by_seed(scores, loop.world.tasks).flatten(1))
         standing = loop.live(1, standing, step, "life", None, "trial").standing
     before, after = (Scores((kind, torch.stack(scores).unflatten(0, (edits, trials))) for kind, scores in found.items())
@@ -142,6 +150,18 @@ def null_scores(loop: Loop, seeds: Sequence[int], edits: int, gates: Sequence[Ga
         raise LifeError(explain(expected="finite scores of the fixed rule", got="NaN or infinity",
                                 do="The rule itself diverges: lower its learning rate."))  # fmt: skip
     return before, after
+
+
+def reworded(loop: Loop, state: State, step: int) -> State:
+    """The state after an edit that puts a rule's programs in other words; itself where the rule has none."""
+    if not isinstance(loop.world.rule, Written) or covers(loop.world.per_lane, "rule"):
+        return state
+    tosses = uniforms(state.seed, "check/reworded", step, (UNIFORMS,))
+    edit = Edit(rewritings([phis(state, s)[0] for s in range(state.seeds)], tosses))
+    found, taken = apply(state, edit, allow=tuple(edit.set))
+    assert bool(taken.all())
+    assert not faults(loop.world.rule, found, edit)
+    return found
 
 
 def verdicts(gate: Gate, before: Scores, after: Scores) -> Tensor:

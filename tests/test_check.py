@@ -18,6 +18,7 @@ from sandbox.experiment import build_loop
 from sandbox.gate.always import Always
 from sandbox.gate.better import Better
 from sandbox.gate.paired_t import PairedT
+from sandbox.loop.trial import Trial
 
 GATES = {path.stem for path in (Path(__file__).parents[1] / "conf" / "gate").glob("*.yaml")}
 TINY = ["task=sinusoid", "rule=sgd", "rule.lr=0.001", "horizon=2", "model.hidden=[5]"]
@@ -182,3 +183,17 @@ def test_the_command_says_whether_the_configured_gate_holds(gate, code, monkeypa
 @pytest.mark.slow
 def test_the_paired_t_test_holds_in_a_life_of_sine_waves():
     assert check.main(composed([*TINY, "gate=paired_t"])) == 0
+
+
+def test_a_rule_of_programs_is_judged_against_its_own_programs_in_other_words():
+    loop = build_loop(composed([*TINY, "rule=program", "meta_learner=none", "preset=[]", "meter=[]"]))
+    state = loop.start([0, 1]).state
+    other = check.reworded(loop, state, 1)
+    assert not torch.equal(other.rule["loss"], state.rule["loss"])
+    assert not torch.equal(other.rule["loss"][0], other.rule["loss"][1])
+    kinds = (SCORE,)
+    one, two = (Trial(loop, 1, found, 1, "same", kinds).outcome()[SCORE] for found in (state, other))
+    assert torch.equal(one, two)  # on one stream they are one in every bit
+    fixed = build_loop(composed([*TINY, "meta_learner=none", "preset=[]", "meter=[]"]))
+    begun = fixed.start([0]).state
+    assert check.reworded(fixed, begun, 1) is begun

@@ -29,6 +29,12 @@ def members(group: str) -> list[str]:
 compose = cache(composed)
 
 
+@pytest.fixture(autouse=True)
+def nobody_to_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Presets with a language model are tried with the stand-in that is none."""
+    monkeypatch.setenv("OPENAI_MODEL", "scripted")
+
+
 def shrunk(config: dict[str, Any], runs: Path) -> dict[str, Any]:
     """The same run, small enough for a test."""
     return small(config) | {"steps": 2, "tasks": min(2, config["tasks"]), "runs": str(runs)}

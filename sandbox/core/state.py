@@ -18,6 +18,7 @@ from torch import Tensor
 from sandbox.core.error import EditError, did_you_mean, explain
 from sandbox.core.tree import Params, Tree, finite_rows, flatten, tree_map
 
+APART = 1 << 32  # between a seed and those that stand in for it where lives are to differ by luck
 SLOTS = ("init", "params", "slots", "rule", "meta", "memory", "gate", "task", "fixed", "buffers")
 
 
@@ -155,6 +156,11 @@ def repeat_seeds(state: State, times: int) -> State:
         return torch.repeat_interleave(rows, times, dim=0).flatten(0, 1)
 
     return replace(map_state(again, state), seed=state.seed.repeat_interleave(times))
+
+
+def apart(state: State, places: Tensor) -> State:
+    """The state on the streams of other seeds, others for each place [S]; place 0 keeps its own."""
+    return replace(state, seed=state.seed + places * APART)
 
 
 def below(state: State, n: int) -> State:

@@ -16,7 +16,7 @@ from sandbox.core.protocols import Gate, Level, Params
 from sandbox.core.random import untouched
 from sandbox.core.record import Verdict
 from sandbox.core.score import Score
-from sandbox.core.state import State, choose_seeds, join, put
+from sandbox.core.state import State, apart, choose_seeds, join, put
 from sandbox.core.tree import by_seed, stack, tree_map
 from sandbox.loop.author import refuse
 from sandbox.loop.formula import faults
@@ -92,6 +92,7 @@ def _scores(turn: Turn, candidate: State, gates: list[Gate]) -> Scores:
     """What the gates asked for, of as many trials as the most demanding of them lives."""
     kinds = tuple(dict.fromkeys(gate.score for gate in gates if gate.trials))
     found: dict[Score, list[Tensor]] = {kind: [] for kind in kinds}
+    candidate = apart(candidate, torch.ones_like(candidate.seed)) if turn.loop.unpaired else candidate
     for k in range(max(gate.trials for gate in gates)):
         stream = f"{turn.stream}/{turn.step}/trial/{turn.n}/{k}"
         trial = Trial(turn.loop, turn.n, join(turn.state, candidate), turn.step + 1, stream, kinds)

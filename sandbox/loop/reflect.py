@@ -38,7 +38,8 @@ from sandbox.loop.vary import vary
 class Loop:
     """`levels[0]` is level 1, the editor of the rule. `journal` holds what levels were told by sources outside the
     state. A loop that is `probing` (a run after so many steps of its top level) reads it and asks nobody. `check`: its
-    start examines whether network and tape are what they claim to be."""
+    start examines whether network and tape are what they claim to be. `unpaired`: candidates live on other streams than
+    what stands, and than each other, as an A/A test needs where edits change nothing."""
 
     world: World
     engine: Engine
@@ -47,6 +48,7 @@ class Loop:
     journal: Journal = field(default_factory=Notebook)
     probing: int | None = None
     check: bool = True
+    unpaired: bool = False
 
     def __post_init__(self) -> None:
         runnable(self.world)

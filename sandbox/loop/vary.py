@@ -15,7 +15,7 @@ from sandbox.core.needs import Seen
 from sandbox.core.protocols import Varies
 from sandbox.core.record import Standing
 from sandbox.core.score import Score
-from sandbox.core.state import below, choose_seeds, detach, finite_seeds, repeat_seeds
+from sandbox.core.state import apart, below, choose_seeds, detach, finite_seeds, repeat_seeds
 from sandbox.core.tree import by_seed, tree_map
 from sandbox.loop.author import call, each_row, handed, refuse
 from sandbox.loop.formula import faults
@@ -63,6 +63,8 @@ def _scored(turn: Turn, candidates: Mapping[str, Tensor]) -> tuple[Tensor, Tenso
     loop, count, seeds = turn.loop, turn.needs.population, turn.state.seeds
     lean = turn.state if any(path.startswith("meta/") for path in candidates) else below(turn.state, turn.n)
     crowd = repeat_seeds(detach(lean), count)
+    if turn.loop.unpaired:  # on streams that the gate's trials are not on
+        crowd = apart(crowd, 2 + torch.arange(count).repeat(seeds))
     edit = Edit({path: _as_rows(values, seeds) for path, values in candidates.items()})
     begun, taken = apply(crowd, edit, allow=turn.level.allow or turn.needs.edits)
     bad = faults(loop.world.rule, begun, edit)

@@ -33,6 +33,7 @@ from sandbox.program.archive import (
 )
 from sandbox.program.cascade import EACH, Proposal, Proposer, formulas_of
 from sandbox.program.descent import cell
+from sandbox.program.force import current, with_current
 from sandbox.program.formulas import EDITABLE, Formulas, kept_in, paths, seen_in
 from sandbox.program.selection import CHOICES, Parents, Retention, retained
 
@@ -96,7 +97,7 @@ class ProgramEvolution:
                      vmapped=False)  # fmt: skip
 
     def init(self, edited: Mapping[str, Tensor]) -> Params:
-        archive = _with_current(empty(self.capacity), seen_in(edited), 0)
+        archive = with_current(empty(self.capacity), seen_in(edited), 0)
         return _asking(archive, -1)
 
     def vary(self, psi: Params, seen: Seen) -> Mapping[str, Tensor]:
@@ -141,7 +142,8 @@ class ProgramEvolution:
     def _standing(self, psi: Params, seen: Seen) -> tuple[Formulas, Archive]:
         """What is in force, and the archive that knows it."""
         now = seen_in(seen.visible)
-        return now, _current(psi, now, int(seen.step))
+        archive = {name: leaf for name, leaf in psi.items() if name != "asked"}
+        return now, current(archive, now, int(seen.step), int(psi["asked"]))
 
     def _again(self, archive: Archive) -> list[int]:
         """Who is to live again: what scores better than what is in force and was never judged."""
@@ -228,28 +230,6 @@ class _Handed:
 def _proposed(editor: ProgramEvolution, wanted: int, handed: _Handed) -> tuple[Proposal, ...]:
     fresh = 1.0 if editor.moves == "random" else editor.fresh
     return tuple(Proposer(editor.parents, fresh, wanted).proposed(handed.archive, handed.now, handed.noise))
-
-
-def _current(psi: Params, now: Formulas, step: int) -> Archive:
-    """The archive of psi, in which what is in force is an entry: it may have changed otherwise since."""
-    archive = {name: leaf for name, leaf in psi.items() if name != "asked"}
-    asked = int(psi["asked"])
-    if asked >= 0 and archive["fate"][place(archive, asked)] == Fate.ASKED:  # nobody told what became of it
-        archive = marked(archive, asked, Fate.REFUSED)
-    if formulas_of(archive, int(archive["current"]), now) == now:
-        return archive
-    code, constants = now.stored()
-    same = (archive["code"] == code).flatten(1).all(1) & (archive["constants"] == constants).flatten(1).all(1)
-    there = archive["id"][same & (archive["id"] >= 0)]
-    return in_force(archive, int(there[0])) if len(there) else _with_current(archive, now, step)
-
-
-def _with_current(archive: Archive, now: Formulas, step: int) -> Archive:
-    """The archive with an entry for what is in force."""
-    code, constants = now.stored()
-    entry = Entry(code, constants, int(archive["current"]), step, Fate.KNOWN, None, now.text_key, now.function_key or 0)
-    archive, number = append(archive, entry)
-    return in_force(archive, number)
 
 
 def _cell(archive: Archive, number: int) -> tuple[int, ...]:

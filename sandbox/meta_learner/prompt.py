@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import inf
 
-from sandbox.meta_learner.proposals import VERDICTS, Entry
+from sandbox.meta_learner.proposals import FATES, Known
 from sandbox.program.answer import FORM
+from sandbox.program.archive import Fate
+from sandbox.program.formulas import Formulas
 from sandbox.program.guide import grammar
 from sandbox.program.program import Program
 from sandbox.program.text import write
@@ -19,15 +21,15 @@ MOST = 2000  # characters of an answer that its author is shown again
 Message = dict[str, str]
 
 
-def prompt(about: str, now: Mapping[str, Program], known: Sequence[Entry], faults: Sequence[str],
-           shown: int) -> list[Message]:  # fmt: skip
-    """The first messages of a conversation. `now` {path: the program that stands}; `known` proposals, of which the best
-    and the latest are `shown`."""
-    system = [ROLE, grammar([program.form for program in now.values()]), FORM.format(name=names(now)[0])]
+def prompt(about: str, now: Formulas, archive: Sequence[Known], faults: Sequence[str], shown: int) -> list[Message]:
+    """The first messages of a conversation. `now` stands; of the `archive` the best and the latest are `shown`."""
+    programs = named(now, [])
+    system = [ROLE, grammar([program.form for program in programs.values()]), FORM.format(name=next(iter(programs)))]
     parts = [f"The task: {about.strip()}"] if about.strip() else []
-    for name, program in zip(names(now), now.values(), strict=True):
-        parts.append(f"What stands now, called `{name}`:\n{fenced(program)}")
-    parts += [_told(entry) for entry in selected(known, shown)]
+    stands = next((one for one in archive if one.formulas == now), None)
+    for name, program in programs.items():
+        parts.append(f"What stands now, called `{name}`{_accepted(stands)}:\n{fenced(program)}")
+    parts += [_told(now, one) for one in selected([one for one in archive if one is not stands], shown)]
     if faults:
         parts.append("Lately these answers were of no use:\n" + "\n".join(f"- {fault}" for fault in faults))
     parts.append("Propose one program that differs from all of these.")
@@ -40,22 +42,21 @@ def again(words: str, fault: str) -> list[Message]:
     return [{"role": "assistant", "content": words[:MOST] or "(nothing)"}, {"role": "user", "content": reply}]
 
 
-def selected(known: Sequence[Entry], shown: int) -> list[Entry]:
+def selected(archive: Sequence[Known], shown: int) -> list[Known]:
     """The best by what the gate measured, and the latest, half each, in the order of their numbers."""
-    measured = sorted(known, key=lambda entry: inf if entry.candidate is None else entry.candidate)
+    measured = sorted(archive, key=lambda one: inf if one.candidate is None else one.candidate)
     best = measured[: (shown + 1) // 2]
-    latest = [entry for entry in reversed(known) if entry not in best][: shown - len(best)]
-    return sorted([*best, *latest], key=lambda entry: entry.id)
+    latest = [one for one in reversed(archive) if one not in best][: shown - len(best)]
+    return sorted([*best, *latest], key=lambda one: one.id)
 
 
-def names(now: Mapping[str, Program]) -> list[str]:
-    """What the programs that stand are called in a change."""
-    return [path.removeprefix("rule/") for path in now]
-
-
-def called(number: int) -> str:
-    """What a proposal is called in a change."""
-    return f"#{number}"
+def named(now: Formulas, archive: Sequence[Known]) -> dict[str, Program]:
+    """Every program that may be changed, by what it is called: `loss` and `update` stand, `7` was proposed; where both
+    may be edited, `7 loss`."""
+    found = dict(now.programs)
+    for one in archive:
+        found |= {_called(one, kind): program for kind, program in one.formulas.programs}
+    return found
 
 
 def fenced(program: Program) -> str:
@@ -63,9 +64,22 @@ def fenced(program: Program) -> str:
     return f"```\n{write(program)}\n```"
 
 
-def _told(entry: Entry) -> str:
-    origin = f", a change of {called(entry.parent)}" if entry.parent else ""
-    said = VERDICTS[entry.verdict]
-    if entry.candidate is not None:
-        said += f"; it scored {entry.candidate:.4g}, what stood then {entry.incumbent:.4g}"
-    return f"Program {called(entry.id)}{origin}: {said}.\n{fenced(entry.program)}"
+def _called(one: Known, kind: str) -> str:
+    return f"{one.id} {kind}" if len(one.formulas.programs) > 1 else f"{one.id}"
+
+
+def _accepted(one: Known | None) -> str:
+    """As what a program that stands was accepted, if it was."""
+    return f", accepted as {one.id}{_scores(one)}" if one and one.fate == Fate.ACCEPTED else ""
+
+
+def _scores(one: Known) -> str:
+    return "" if one.candidate is None else f"; it scored {one.candidate:.4g}, what stood then {one.incumbent:.4g}"
+
+
+def _told(now: Formulas, one: Known) -> str:
+    """A proposal, what became of it, and as many of its programs as differ from what stands."""
+    origin = f", a change of {one.parent}" if one.parent >= 0 else ""
+    programs = [f"`{_called(one, kind)}`:\n{fenced(program)}" for kind, program in one.formulas.programs
+                if program != now.by_kind[kind]]  # fmt: skip
+    return f"Proposal {one.id}{origin}: {FATES[one.fate]}{_scores(one)}. " + "\n".join(programs)

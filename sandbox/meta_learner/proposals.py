@@ -1,116 +1,92 @@
-"""What a proposer remembers: the programs that it has proposed, what the gate measured of them, and what it has spent.
+"""What a proposer remembers: an archive of programs (`program.archive`), what waits for a verdict, and what is spent.
 
-psi = {"code" [most, 26, 4], "constants" [most, 8], "id", "parent", "verdict" [most], "scores" [most, 2] (incumbent's,
-candidate's), "tried": how many proposals there were, faulty ones included, "spent" [3]: requests, tokens, seconds,
-"said" [faults, bytes]: the latest faults}. A place with id 0 is empty; when all are taken the oldest makes room.
+psi = the archive, "asked" (the id that waits, -1: none), "spent" [3] (requests, tokens, seconds) and "said" [faults,
+bytes], what was wrong with the latest answers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 import torch
 from torch import Tensor
 
 from sandbox.core.protocols import Heard, Params
-from sandbox.program.language import CONSTANTS as COUNT
-from sandbox.program.program import Program
-from sandbox.program.tensor import SHAPE, decode
+from sandbox.program.archive import Archive, Entry, Fate, append, empty, in_force, marked, skipped
+from sandbox.program.force import current, with_current
+from sandbox.program.formulas import Formulas, kept_in
 
-CONSTANTS = "rule/constants"
-KINDS = ("rule/loss", "rule/update")  # the rows of rule/constants
-UNHEARD, REJECTED, ACCEPTED, REFUSED, UNDONE = range(5)
-VERDICTS = ("not judged yet", "rejected", "accepted", "refused: a life with it was not finite, or it is malformed",
-            "accepted, then undone: the life after it was not finite")  # fmt: skip
+OURS = ("asked", "spent", "said")
+FATES = {
+    Fate.KNOWN: "stood before", Fate.SCORED: "lived on practice",
+    Fate.DEAD: "accepted, then undone: the life with it was not finite",
+    Fate.ASKED: "not judged yet", Fate.REJECTED: "rejected", Fate.ACCEPTED: "accepted",
+    Fate.REFUSED: "refused: a life with it was not finite, or it is malformed",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One proposal: its number, the number of the one that it changes (0: none that is known), the program, its verdict
-    and mean scores of the gate's trials, None where it measured none."""
+class Known:
+    """A program that was proposed, or stood: its `id`, that of the program it is a change of (-1: none), what became of
+    it, and the mean scores of the gate's trials, None where it measured none."""
 
     id: int
     parent: int
-    program: Program
-    verdict: int
-    incumbent: float | None
-    candidate: float | None
+    formulas: Formulas
+    fate: Fate
+    incumbent: float | None = None
+    candidate: float | None = None
 
 
-def blank(most: int, faults: int, width: int) -> Params:
+def begun(most: int, faults: int, width: int, now: Formulas) -> Params:
     """psi before the first proposal."""
-    whole = {name: torch.zeros(most, dtype=torch.int64) for name in ("id", "parent", "verdict")}
-    return {
-        **whole,
-        "code": torch.zeros(most, *SHAPE, dtype=torch.int64),
-        "constants": torch.zeros(most, COUNT, dtype=torch.float64),
-        "scores": torch.zeros(most, 2, dtype=torch.float64),
-        "measured": torch.zeros(most, dtype=torch.bool),
-        "tried": torch.zeros((), dtype=torch.int64),
-        "spent": torch.zeros(3, dtype=torch.float64),
-        "said": torch.zeros(faults, width, dtype=torch.uint8),
-    }
+    spent, said = torch.zeros(3, dtype=torch.float64), torch.zeros(faults, width, dtype=torch.uint8)
+    return {**with_current(empty(most), now, 0), "asked": torch.tensor(-1), "spent": spent, "said": said}
 
 
-def entries(psi: Params) -> list[Entry]:
-    """Every proposal that is remembered, the oldest first."""
-    found: list[Entry] = []
-    for place in psi["id"].argsort().tolist():
-        if int(psi["id"][place]):
-            measured = bool(psi["measured"][place])
-            scores = [float(score) if measured else None for score in psi["scores"][place]]
-            found.append(Entry(int(psi["id"][place]), int(psi["parent"][place]),
-                               decode(psi["code"][place], psi["constants"][place]), int(psi["verdict"][place]),
-                               *scores))  # fmt: skip
+def archive_of(psi: Params, now: Formulas, step: int) -> Archive:
+    """The archive in psi, which knows what is in force."""
+    return current({name: leaf for name, leaf in psi.items() if name not in OURS}, now, step, int(psi["asked"]))
+
+
+def known(archive: Archive) -> list[Known]:
+    """Every program that is remembered, the oldest first."""
+    found: list[Known] = []
+    for at in archive["id"].argsort().tolist():
+        number, fate = int(archive["id"][at]), Fate(int(archive["fate"][at]))
+        if number >= 0:
+            scores = archive["gate"][at].tolist() if bool(archive["gate"][at].any()) else (None, None)
+            found.append(Known(number, int(archive["parent"][at]),
+                               kept_in(archive["code"][at], archive["constants"][at]), fate, *scores))  # fmt: skip
     return found
 
 
-def standing(visible: Mapping[str, Tensor]) -> dict[str, Program]:
-    """{path: the program that stands there}, of those that may be edited."""
-    return {path: decode(visible[path], visible[CONSTANTS][row]) for row, path in enumerate(KINDS) if path in visible}
+def charged(psi: Params, archive: Archive, answer: Mapping[str, Tensor]) -> Params:
+    """psi after a conversation: what it has cost, and what was wrong with answers, each of which takes an id."""
+    for _ in texts(answer["said"]):
+        archive = skipped(archive)
+    return {**archive, "asked": torch.tensor(-1), "spent": psi["spent"] + answer["spent"], "said": answer["said"]}
 
 
-def charged(psi: Params, spent: Tensor, said: Tensor) -> Params:
-    """psi after a conversation: what it has cost, and its faults."""
-    return {**psi, "spent": psi["spent"] + spent, "said": said, "tried": psi["tried"] + len(texts(said))}
-
-
-def kept(psi: Params, code: Tensor, constants: Tensor, parent: int) -> Params:
-    """psi with one more proposal, whose number is `tried` then; not judged yet."""
-    number = int(psi["tried"]) + 1
-    place = int(psi["id"].argmin())  # an empty one, or else the oldest
-    new = {"code": code, "constants": constants, "id": number, "parent": max(parent, 0), "verdict": UNHEARD,
-           "scores": 0.0, "measured": False}  # fmt: skip
-    return {**psi, **{name: _put(psi[name], place, value) for name, value in new.items()}, "tried": psi["tried"] + 1}
+def asked(psi: Params, proposed: Formulas, parent: int, step: int) -> Params:
+    """psi with one more entry, which waits for its verdict."""
+    code, constants = proposed.stored()
+    entry = Entry(code, constants, parent, step, Fate.ASKED, None, proposed.text_key, proposed.function_key or 0)
+    after, number = append({name: leaf for name, leaf in psi.items() if name not in OURS}, entry)
+    return {**psi, **after, "asked": torch.tensor(number)}
 
 
 def heard(psi: Params, told: Heard) -> Params:
-    """psi after the verdict on the latest proposal."""
-    place = int(psi["id"].argmax())
-    scores = torch.stack([told.incumbent, told.candidate]).double()
-    measured = bool(torch.isfinite(scores).all())
-    verdict = ACCEPTED if bool(told.accepted) else REJECTED if measured else REFUSED
-    after = {"verdict": verdict, "measured": measured, "scores": scores if measured else 0.0}
-    return {**psi, **{name: _put(psi[name], place, value) for name, value in after.items()}}
-
-
-def undone(psi: Params, visible: Mapping[str, Tensor]) -> Params:
-    """psi knowing that the last accepted program of a kind doesn't stand any more: its life went non-finite."""
-    verdicts = psi["verdict"].clone()
-    for row, path in enumerate(KINDS):
-        if path not in visible:
-            continue
-        mine = (verdicts == ACCEPTED) & (psi["code"][:, 0, 1] == visible[path][0, 1])
-        if not bool(mine.any()):
-            continue
-        last = int((psi["id"] * mine).argmax())
-        constants = visible[CONSTANTS][row]
-        stands = torch.equal(psi["code"][last], visible[path]) and torch.equal(
-            psi["constants"][last].to(constants.dtype), constants)  # fmt: skip
-        if not stands:
-            verdicts[last] = UNDONE
-    return {**psi, "verdict": verdicts}
+    """psi after the verdict."""
+    number, scores = int(psi["asked"]), (float(told.incumbent), float(told.candidate))
+    if number < 0:
+        return psi
+    measured, taken = all(map(isfinite, scores)), bool(told.accepted > 0)
+    fate = Fate.ACCEPTED if taken else Fate.REJECTED if measured else Fate.REFUSED
+    after = marked(psi, number, fate, scores if measured else None)
+    return {**(in_force(after, number) if taken else after), "asked": torch.tensor(-1)}
 
 
 def texts(said: Tensor) -> list[str]:
@@ -125,9 +101,3 @@ def as_bytes(said: Sequence[str], rows: int, width: int) -> Tensor:
         cut = text.encode()[:width].decode(errors="ignore").encode()
         row[: len(cut)] = torch.tensor(list(cut), dtype=torch.uint8)
     return found
-
-
-def _put(leaf: Tensor, place: int, value: Tensor | float | int | bool) -> Tensor:
-    after = leaf.clone()
-    after[place] = value.to(leaf.dtype) if isinstance(value, Tensor) else value
-    return after

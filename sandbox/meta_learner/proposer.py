@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -15,16 +17,18 @@ from sandbox.core.journal import Answer, Question, Told
 from sandbox.core.protocols import Heard, Needs, Params, Seen
 from sandbox.meta_learner import proposals
 from sandbox.meta_learner.endpoint import NAME, Endpoint, OutageError, checked_url
-from sandbox.meta_learner.prompt import called, names, prompt
-from sandbox.meta_learner.proposals import CONSTANTS, KINDS
-from sandbox.meta_learner.talk import ATTEMPTS, Talk, new_among
+from sandbox.meta_learner.prompt import named, prompt
+from sandbox.meta_learner.talk import ATTEMPTS, STAGES, Talk
 from sandbox.program.answer import Read
-from sandbox.program.language import CONSTANTS as COUNT
-from sandbox.program.language import SIGNATURES
+from sandbox.program.archive import Archive
+from sandbox.program.canonical import canonical
+from sandbox.program.cascade import Proposal, Screen
+from sandbox.program.formulas import NUMBERS, Formulas, kept_in, paths, seen_in
 from sandbox.program.program import Program
-from sandbox.program.tensor import SHAPE, decode, encode
+from sandbox.program.tensor import decode, encode
 from sandbox.program.text import write
 
+EDITABLE = ("rule/loss", "rule/update")
 PROPOSED, NONE_VALID, SPENT, OUTAGE = range(4)  # what a conversation has come to
 SAID = ("a proposal", "no edit: none of the model's answers can be tried", "no edit: the budget is spent",
         "no edit: an outage, nobody answered")  # fmt: skip
@@ -34,18 +38,19 @@ OURS = ("model", "messages", "stream", "n", "tools", "functions")  # of a reques
 
 @dataclass(frozen=True)
 class Proposer:
-    """A model proposes one program a reflective step, for rule/loss or rule/update of `edits`, with rule/constants.
+    """A model proposes one program a reflective step, for rule/loss or rule/update, as far as `edits` names them.
 
     It is shown the language, `about` (the task in words: it is told nothing else of it), the programs that stand, and
     of those proposed before the `shown` best and latest with what the gate measured of them. A fault of the parser goes
-    back to it at most twice. What was proposed before, in whatever spelling, is not judged again.
+    back to it at most twice; so does a program that was tried before in whatever spelling, or can't teach
+    (`program.cascade`). What is tried is the canonical form.
 
     `calls` (requests), `tokens` and `seconds` are a seed's budget; psi keeps what is spent, and `most` programs.
     `outage`: where no answer can be had, the run stops, to go on by the same command ("stop"), or goes on without an
     edit ("skip"). The key is read from the environment variable `key_variable`, and written nowhere.
     """
 
-    edits: tuple[str, ...] = ("rule/loss", "rule/constants")
+    edits: tuple[str, ...] = ("rule/loss",)
     model: str = ""
     base_url: str = ""
     key_variable: str = "OPENAI_API_KEY"
@@ -78,19 +83,19 @@ class Proposer:
 
     @property
     def needs(self) -> Needs:
-        return Needs(edits=self.edits, reads=self.edits, answers=True, vmapped=False, lasting=True)
+        leaves = paths(self.edits)
+        return Needs(edits=leaves, reads=leaves, answers=True, vmapped=False, lasting=True)
 
     def ready(self) -> None:
         """Raises `ConfigError` where it is plain before the first step that nobody can be asked."""
         self._endpoint.ready()
 
     def init(self, edited: Mapping[str, Tensor]) -> Params:
-        if not set(edited) <= {*KINDS, CONSTANTS} or CONSTANTS not in edited or len(edited) < 2:
+        if not set(self.edits) <= set(EDITABLE) or not self.edits or NUMBERS not in edited:
             raise ConfigError(explain(
-                expected="edits of rule/loss or rule/update, and of rule/constants, of a rule of programs",
-                got=f"{sorted(edited)}",
-                do="Set rule=program meta_learner.edits=[rule/loss,rule/constants]."))  # fmt: skip
-        return proposals.blank(self.most, ATTEMPTS, WORDS)
+                expected=f"edits among {list(EDITABLE)}, of a rule of programs", got=f"{list(self.edits)}",
+                do="Set rule=program meta_learner.edits=[rule/loss]."))  # fmt: skip
+        return proposals.begun(self.most, ATTEMPTS, WORDS, seen_in(edited))
 
     # ---- what is asked of the model ---------------------------------------------------------------------------------
 
@@ -98,18 +103,12 @@ class Proposer:
         """One proposal, or why there is none, as tensors; and the whole conversation as the transcript."""
         left = [most - used for most, used in zip(self._budget, psi["spent"].tolist(), strict=True)]
         if min(left) <= 0:
-            return Told(_answer(SPENT, (0.0, 0.0, 0.0)))
-        psi = proposals.undone(psi, seen.visible)
-        now, known = proposals.standing(seen.visible), proposals.entries(psi)
-        named = dict(zip(names(now), now.values(), strict=True)) | {called(one.id): one.program for one in known}
-        kinds = [program.signature for program in now.values()]
-
-        def check(program: Program) -> None:
-            decode(*encode(program, seen.visible[CONSTANTS].dtype))  # a constant may be too large there
-            new_among(program, named, kinds, write)
-
-        talk = Talk(self._endpoint, prompt(self.about, now, known, proposals.texts(psi["said"]), self.shown), named,
-                    check)  # fmt: skip
+            return Told(_answer(SPENT))
+        now = seen_in(seen.visible)
+        archive = proposals.archive_of(psi, now, int(seen.step))
+        known = proposals.known(archive)
+        messages = prompt(self.about, now, known, proposals.texts(psi["said"]), self.shown)
+        talk = Talk(self._endpoint, messages, named(now, known), partial(_ends, archive, now, seen.visible[NUMBERS]))
         found, status = None, NONE_VALID
         try:
             found = talk.proposal(left)
@@ -118,28 +117,25 @@ class Proposer:
             if self.outage == "stop":
                 raise
             status = OUTAGE
-        return Told(_answer(status, talk.spent, talk.faults, found), talk.transcript(question, SAID[status]))
+        placed, parent = (_placed(now, found.program), _parent(archive, found)) if found else (None, -1)
+        return Told(_answer(status, talk, placed, parent), talk.transcript(question, SAID[status]))
 
     # ---- what is a function of the state ----------------------------------------------------------------------------
 
     def ask(self, psi: Params, seen: Seen) -> tuple[Edit, Params]:
-        answer, status = seen.answer, int(seen.answer["status"])
-        begun = int(psi["tried"])
-        psi = proposals.undone(psi, seen.visible)
-        psi = proposals.charged(psi, answer["spent"], answer["said"])
-        tried = [_tried(begun + i, "language", why=why)
-                 for i, why in enumerate(proposals.texts(answer["said"]), start=1)]  # fmt: skip
+        answer, status, now = seen.answer, int(seen.answer["status"]), seen_in(seen.visible)
+        archive = proposals.archive_of(psi, now, int(seen.step))
+        first = int(archive["count"])
+        stages = [STAGES[stage] for stage in answer["stages"].tolist()]
+        tried = [_tried(first + i, stages[i], why=why) for i, why in enumerate(proposals.texts(answer["said"]))]
+        psi = proposals.charged(psi, archive, answer)
         if status != PROPOSED:
             return Edit(note=SAID[status], tried=tried), psi
-        parent = int(answer["parent"])
-        psi = proposals.kept(psi, answer["code"], answer["constants"], parent)
-        path = next(path for path, stands in proposals.standing(seen.visible).items()
-                    if stands.signature == SIGNATURES[int(answer["code"][0, 1])].name)  # fmt: skip
-        row, constants = KINDS.index(path), seen.visible[CONSTANTS].clone()
-        constants[row] = answer["constants"].to(constants.dtype)
-        number, text = int(psi["tried"]), write(decode(answer["code"], constants[row]))
-        tried.append(_tried(number, "gate", parent=parent, program=text))
-        return Edit({path: answer["code"], CONSTANTS: constants}, SAID[status], tried), psi
+        proposed, parent = kept_in(answer["code"], answer["constants"]), int(answer["parent"])
+        psi = proposals.asked(psi, proposed, parent, int(seen.step))
+        text = "\n".join(write(program) for kind, program in proposed.programs if program != now.by_kind[kind])
+        tried.append(_tried(int(psi["asked"]), "gate", parent=parent, program=text))
+        return Edit(proposed.edit(seen.visible), f"proposal {int(psi['asked'])}", tried), psi
 
     def tell(self, psi: Params, heard: Heard) -> Params:
         return proposals.heard(psi, heard)
@@ -153,18 +149,44 @@ class Proposer:
         return float(self.calls), float(self.tokens), self.seconds
 
 
-def _answer(status: int, spent: Sequence[float], faults: Sequence[str] = (), found: Read | None = None) -> Answer:
-    """What a conversation has come to, in tensors of fixed shapes. `parent`: the number of the changed proposal; -1:
-    what stood; 0: none, the program is whole."""
-    code, constants = encode(found.program) if found else (torch.zeros(SHAPE, dtype=torch.int64), torch.zeros(COUNT))
-    name = found.parent if found else None
-    parent = 0 if name is None else int(name.removeprefix("#")) if name.startswith("#") else -1
-    return {"status": torch.tensor(status), "code": code, "constants": constants.double(),
-            "parent": torch.tensor(parent), "spent": torch.tensor(spent, dtype=torch.float64),
-            "said": proposals.as_bytes(faults, ATTEMPTS, WORDS)}  # fmt: skip
+def _placed(now: Formulas, program: Program) -> Formulas | None:
+    """What would stand with a program in the place of the one of its kind, in canonical form; None: there is none."""
+    kind = next((kind for kind, stands in now.programs if stands.signature == program.signature), None)
+    return None if kind is None else now.replaced(kind, canonical(program))
 
 
-def _tried(number: int, stage: str, *, parent: int = 0, program: str = "", why: str = "") -> dict[str, Any]:
+def _ends(archive: Archive, now: Formulas, numbers: Tensor, program: Program) -> tuple[str, str]:
+    """The stage at which a program ends before a life is spent on it, and why; nothing where it is to be tried."""
+    placed = _placed(now, program)
+    if placed is None:
+        kinds = " or ".join(stands.signature for _, stands in now.programs)
+        return STAGES[0], explain(expected=f"a program '{kinds}'", got=f"'{program.signature}'",
+                                  do="No other may be edited.")  # fmt: skip
+    for _, one in placed.programs:
+        decode(*encode(one, numbers.dtype))  # raises where a constant is too large for the weights' dtype
+    screened = Screen(archive).passed(Proposal(placed, -1, ""))
+    return (screened.stage, f"{screened.why}. Propose another formula.") if screened.why else ("", "")
+
+
+def _answer(status: int, talk: Talk | None = None, proposed: Formulas | None = None, parent: int = -1) -> Answer:
+    """What a conversation has come to, in tensors of fixed shapes: `code` and `constants` as an archive keeps them;
+    `parent`, the id of the program that was changed (-1: none)."""
+    code, constants = (proposed or Formulas(())).stored()
+    faults = talk.faults if talk else []
+    stages = torch.zeros(ATTEMPTS, dtype=torch.int64)
+    stages[: len(faults)] = torch.tensor([STAGES.index(stage) for stage, _ in faults], dtype=torch.int64)
+    return {"status": torch.tensor(status), "code": code, "constants": constants, "parent": torch.tensor(parent),
+            "spent": torch.tensor(talk.spent if talk else [0.0] * 3, dtype=torch.float64), "stages": stages,
+            "said": proposals.as_bytes([why for _, why in faults], ATTEMPTS, WORDS)}  # fmt: skip
+
+
+def _parent(archive: Archive, found: Read) -> int:
+    """The id of the program that a proposal changes; -1: it is whole."""
+    number = re.match(r"(\d+)", found.parent or "")
+    return int(number[1]) if number else int(archive["current"]) if found.parent else -1
+
+
+def _tried(number: int, stage: str, *, parent: int = -1, program: str = "", why: str = "") -> dict[str, Any]:
     """One proposal in the words of the lineage."""
-    return {"id": number, "parent": parent if parent > 0 else None, "move": "change" if parent else "proposal",
+    return {"id": number, "parent": parent if parent >= 0 else None, "move": "change" if parent >= 0 else "proposal",
             "program": program, "stage": stage, "score": None, "price": 0, "why": why}  # fmt: skip

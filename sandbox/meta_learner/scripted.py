@@ -33,7 +33,7 @@ def answer(body: bytes) -> dict[str, Any]:
     messages = [message for message in asked.get("messages", ()) if isinstance(message, dict)]
     words = "\n".join(str(message.get("content", "")) for message in messages)
     kind = next((kind for kind in PROPOSALS if f"Kind `{kind}`" in words), "update")
-    turn = max(map(int, re.findall(r"^Program #(\d+)", words, re.MULTILINE)), default=0)
+    turn = max(map(int, re.findall(r"(?:^Proposal|accepted as) (\d+)", words, re.MULTILINE)), default=0)
     turn += sum(message.get("role") == "assistant" for message in messages)
     said = PROPOSALS[kind][turn] if turn < len(PROPOSALS[kind]) else endless(kind, turn)
     text = f"A scripted proposal, by no language model.\n```\n{said}\n```"

@@ -7,27 +7,27 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sandbox.core.error import explain
 from sandbox.core.journal import Question
 from sandbox.meta_learner.endpoint import Endpoint, OutageError
 from sandbox.meta_learner.prompt import Message, again
 from sandbox.program.answer import Read, read
 from sandbox.program.program import Program, ProgramError
 
+STAGES = ("language", "canonical", "fingerprint", "sign")  # that an answer may end at
 ATTEMPTS = 3  # an answer, and two after a fault
 
 
 @dataclass
 class Talk:
-    """With `endpoint`, begun by `messages`; `parents` may be changed by name; `check` raises `ProgramError` for a
-    program that is not to be tried. `spent` are requests, tokens and seconds so far."""
+    """With `endpoint`, begun by `messages`; `parents` may be changed by name; `check` says of a program that it ends at
+    one of `STAGES` and why, or nothing where it is to be tried. `spent` are requests, tokens and seconds so far."""
 
     endpoint: Endpoint
     messages: list[Message]
     parents: Mapping[str, Program]
-    check: Callable[[Program], None]
+    check: Callable[[Program], tuple[str, str]]
     spent: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])
-    faults: list[str] = field(default_factory=list[str])
+    faults: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
     exchanges: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
     def proposal(self, left: Sequence[float]) -> Read | None:
@@ -38,16 +38,13 @@ class Talk:
             if any(used >= most for used, most in zip(self.spent, left, strict=True)):
                 return None
             words = self._said(new, left[2] - self.spent[2])
-            try:
-                found = read(words, self.parents)
-                self.check(found.program)
-            except ProgramError as error:
-                self.faults.append(self.endpoint.scrub(str(error)))
-                self.exchanges[-1]["fault"] = str(error)
-                new = again(words, str(error))
-                self.messages = [*self.messages, *new]
-                continue
-            return found
+            found, (stage, why) = self._read(words)
+            if not why:
+                return found
+            self.faults.append((stage, self.endpoint.scrub(why)))
+            self.exchanges[-1] |= {"stage": stage, "fault": why}
+            new = again(words, why)
+            self.messages = [*self.messages, *new]
         return None
 
     def transcript(self, question: Question, outcome: str) -> str:
@@ -55,6 +52,13 @@ class Talk:
         told = {"question": asdict(question), "endpoint": self.endpoint.where, "model": self.endpoint.model,
                 "request": dict(self.endpoint.request), "outcome": outcome, "exchanges": self.exchanges}  # fmt: skip
         return self.endpoint.scrub(json.dumps(told, indent=1, ensure_ascii=False))
+
+    def _read(self, words: str) -> tuple[Read | None, tuple[str, str]]:
+        try:
+            found = read(words, self.parents)
+            return found, self.check(found.program)
+        except ProgramError as error:
+            return None, (STAGES[0], str(error))
 
     def _said(self, new: Sequence[Message], seconds: float) -> str:
         try:
@@ -69,15 +73,3 @@ class Talk:
 
     def _charge(self, *costs: float) -> None:
         self.spent = [used + cost for used, cost in zip(self.spent, costs, strict=True)]
-
-
-def new_among(program: Program, known: Mapping[str, Program], kinds: Sequence[str], identity: Callable[[Program], str]
-              ) -> None:  # fmt: skip
-    """Raises `ProgramError` for a program of another kind than `kinds`, or one that is `known` under a name."""
-    if program.signature not in kinds:
-        raise ProgramError(explain(expected=f"a program '{' or '.join(kinds)}'", got=f"'{program.signature}'",
-                                   do="No other may be edited here."))  # fmt: skip
-    same = [name for name, other in known.items() if identity(other) == identity(program)]
-    if same:
-        raise ProgramError(explain(expected="another formula", got=f"{same[0]} once more, in other words",
-                                   do="It has been judged, and is not judged again."))  # fmt: skip

@@ -36,10 +36,10 @@ def read(words: str, parents: Mapping[str, Program]) -> Read:
     """
     text = block(words).strip()
     head, _, rest = text.partition("\n")
-    first = head.partition("#")[0].split()
-    if first[:1] != ["change"]:
+    said = head.split()
+    if said[:1] != ["change"]:
         return Read(parse(text), None)
-    name = " ".join(first[1:])
+    name = " ".join(word.strip("`#") for word in said[1:])
     if name not in parents:
         raise ProgramError(explain(expected="`change` and the name of a program that was shown", got=repr(name[:40]),
                                    do=did_you_mean(name[:40], parents)))  # fmt: skip

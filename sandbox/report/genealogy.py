@@ -57,7 +57,7 @@ class Genealogy:
         """A candidate, as its meta-learner tells of it."""
         self.price += int(one.get("price") or 0)
         key, text, score = one.get("id"), str(one.get("program") or ""), one.get("score")
-        if key is None or (score is None and ("id", key) not in self.known):
+        if key is None or (score is None and one.get("stage") != "gate" and ("id", key) not in self.known):
             self.fallen[str(one.get("stage", "")), str(one.get("why", ""))] += 1
             return
         if ("id", key) not in self.known:

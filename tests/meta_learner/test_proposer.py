@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,8 +31,10 @@ from sandbox.loop.probe import LoopProbe
 from sandbox.loop.reflect import Loop
 from sandbox.meta_learner.endpoint import Endpoint, OutageError
 from sandbox.meta_learner.proposer import Proposer
+from sandbox.meta_learner.scripted import answer
 from sandbox.model.mlp import MLP
 from sandbox.model.module import Module
+from sandbox.replay import replay
 from sandbox.rule.program import Program
 from sandbox.task.sinusoid import Sinusoid
 
@@ -160,14 +166,14 @@ def test_a_proposal_is_judged_and_its_verdict_is_told_the_next_time(stage):
     records = run(loop(Always(), about="Find the wave."), 2)
     assert [record.verdict for record in records[1:]] == [[Verdict.ACCEPTED]] * 2
     assert records[1].text["rule/loss"] == [ABSOLUTE]
-    changed = "loss amounts\n  x1 = sub p y\n  x2 = abs x1\n  x3 = min x1 2\n  x4 = abs x3\n  return x4"
-    assert records[2].text["rule/loss"] == [changed]
+    canonical = "loss amounts\n  x1 = sub p y\n  x2 = min 2 x1\n  x3 = abs x2\n  return x3"
+    assert records[2].text["rule/loss"] == [canonical]
     assert [(tried["id"], tried["stage"], tried["move"]) for record in records[1:] for tried in record.tried[0]] == [
         (1, "gate", "proposal"), (2, "gate", "change")]  # fmt: skip
     first, second = (asked["messages"] for asked in stage.asked)
     assert "Kind `loss amounts`" in first[0]["content"]
     assert first[1]["content"].startswith("The task: Find the wave.")
-    assert f"Program #1: accepted.\n```\n{ABSOLUTE}" in second[1]["content"]
+    assert f"What stands now, called `loss`, accepted as 1:\n```\n{ABSOLUTE}" in second[1]["content"]
     assert stage.asked[0]["max_tokens"] == 2000
     assert records[-1].state.meta["1"]["spent"][0, :2].tolist() == [2, 200]
 
@@ -181,6 +187,15 @@ def test_it_sees_the_scores_that_the_gate_saw_and_nothing_else_of_the_gate(stage
     assert f"it scored {after}, what stood then {before}" in shown or record.verdict == [Verdict.ACCEPTED]
     for hidden in ("stream", "trial/", "seed", "audit", "human", "Better"):
         assert hidden not in json.dumps(stage.asked[1])
+
+
+def test_of_loss_and_update_each_is_changed_by_its_name(stage):
+    stage.plays("change update\n  x1 = mul 0.5 m\n  x2 = add x1 g\n  keep m x2\n  return x2",
+                "change 1 update\n  x9 = tanh x2\n  return x9", ABSOLUTE)  # fmt: skip
+    records = run(loop(Always(), edits=("rule/loss", "rule/update")), 3)
+    assert [record.verdict for record in records[1:]] == [[Verdict.ACCEPTED]] * 3
+    assert [set(record.text) for record in records[1:]] == [{"rule/update"}, {"rule/update"}, {"rule/loss"}]
+    assert records[2].text["rule/update"][0].endswith("  x3 = tanh x2\n  keep m x2\n  return x3")
 
 
 def test_each_seed_asks_for_itself_and_what_one_is_told_the_other_isnt(stage):
@@ -234,7 +249,7 @@ def test_what_a_hostile_model_says_is_no_program_and_no_harm(stage):
 def test_the_same_program_for_ever_is_judged_once_and_ends_with_the_budget(stage):
     records = run(loop(tokens=450), 4)
     assert [len(record.edit) > 0 for record in records[1:]] == [True, False, False, False]
-    assert "#1 once more" in records[2].tried[0][0]["why"]
+    assert "its canonical form was tried before" in records[2].tried[0][0]["why"]
     assert records[3].note == "no edit: none of the model's answers can be tried"
     assert records[4].note == "no edit: the budget is spent"
     assert len(stage.asked) == 1 + 3 + 1  # 500 tokens: the last conversation was cut short
@@ -323,6 +338,43 @@ def test_what_one_seed_was_told_is_kept_when_the_run_dies_at_the_next(stage, tmp
     assert records[-1].text["rule/loss"][0] == ABSOLUTE
 
 
+COMMAND = [sys.executable, "-m", "sandbox", "preset=proposer", "meta_learner.model=m", "seeds=2", "steps=4", "tasks=2",
+           "horizon=5", "tracker=[jsonl]", "meter=[]", "hydra/launcher=basic"]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_run_that_was_killed_while_it_waited_goes_on_to_the_same_bits(stage, tmp_path, monkeypatch):
+    def speaks(handler: BaseHTTPRequestHandler) -> None:
+        reply(answer(json.dumps(stage.asked[-1]).encode()))(handler)
+
+    def waits(handler: BaseHTTPRequestHandler) -> None:
+        time.sleep(30)
+
+    stage.plays(*[speaks] * 5, waits)  # the sixth question is the second seed's of the third step
+    command = [*COMMAND, f"runs={tmp_path}"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    until = time.monotonic() + 60
+    while len(stage.asked) < 6 and time.monotonic() < until:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    (folder,) = tmp_path.glob("proposer-*")
+    before = (folder / "lineage.jsonl").read_text().splitlines()
+    assert len(before) == 3
+    assert len((folder / JOURNAL).read_text().splitlines()) == 5
+    stage.plays(speaks)
+    assert subprocess.run(command, check=True, capture_output=True)
+    assert len(stage.asked) == 3
+    after = (folder / "lineage.jsonl").read_text().splitlines()
+    assert (after[:3], len(after)) == (before, 5)
+    assert len(list((folder / "transcripts").iterdir())) == 8
+    for name in ("OPENAI_BASE_URL", "OPENAI_API_KEY"):
+        monkeypatch.delenv(name)
+    assert replay(folder) == 5
+    found = [path for path in folder.rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
+    assert not found
+
+
 def test_a_probe_asks_nobody(stage):
     made = loop(Always())
     record = run(made)[-1]
@@ -338,7 +390,7 @@ def test_a_program_whose_life_dies_is_told_as_undone(stage):
     assert [record.verdict[0] for record in records[1:]] == [
         Verdict.ACCEPTED, Verdict.ROLLED_BACK, Verdict.ACCEPTED]  # fmt: skip
     assert len(stage.asked) == 2  # a seed that has been rolled back is not asked
-    assert "Program #1: accepted, then undone" in stage.asked[1]["messages"][1]["content"]
+    assert "Proposal 1: accepted, then undone" in stage.asked[1]["messages"][1]["content"]
 
 
 # ---- the key --------------------------------------------------------------------------------------------------------

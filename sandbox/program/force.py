@@ -1,0 +1,34 @@
+"""Which entry of an archive is in force: what stands may have been changed by others, or be back after a bad life."""
+
+from __future__ import annotations
+
+from sandbox.program.archive import Archive, Entry, Fate, append, in_force, marked, place
+from sandbox.program.cascade import formulas_of
+from sandbox.program.formulas import Formulas
+
+
+def current(archive: Archive, now: Formulas, step: int, asked: int) -> Archive:
+    """The archive in which `now` is in force, as an entry that is there or a new one. `asked` is the entry that waits
+    for a verdict (-1: none): if it still does, nobody told what became of it. Where an earlier entry stands again, the
+    life with the accepted one went non-finite."""
+    if asked >= 0 and archive["fate"][place(archive, asked)] == Fate.ASKED:
+        archive = marked(archive, asked, Fate.REFUSED)
+    number = int(archive["current"])
+    if formulas_of(archive, number, now) == now:
+        return archive
+    code, constants = now.stored()
+    same = (archive["code"] == code).flatten(1).all(1) & (archive["constants"] == constants).flatten(1).all(1)
+    there = archive["id"][same & (archive["id"] >= 0)]
+    if not len(there):
+        return with_current(archive, now, step)
+    if archive["fate"][place(archive, number)] == Fate.ACCEPTED:
+        archive = marked(archive, number, Fate.DEAD)
+    return in_force(archive, int(there[0]))
+
+
+def with_current(archive: Archive, now: Formulas, step: int) -> Archive:
+    """The archive with a new entry for what is in force."""
+    code, constants = now.stored()
+    entry = Entry(code, constants, int(archive["current"]), step, Fate.KNOWN, None, now.text_key, now.function_key or 0)
+    archive, number = append(archive, entry)
+    return in_force(archive, number)
