@@ -201,7 +201,7 @@ def _with(archive: Archive, proposal: Proposal, now: float | None, step: int) ->
 
 def _asking(archive: Archive, number: int) -> Params:
     """psi, of an archive of which the entry of that id waits for a verdict."""
-    return {**archive, "asked": torch.full((), number, dtype=torch.int64)}
+    return {**archive, "asked": torch.full_like(archive["count"], number)}
 
 
 @dataclass(frozen=True)
@@ -220,9 +220,9 @@ class _Handed:
 
     @property
     def _bytes(self) -> bytes:
-        digest = blake2b(repr(self.now).encode() + self.noise.numpy().tobytes(), digest_size=16)
+        digest = blake2b(repr(self.now).encode() + self.noise.cpu().numpy().tobytes(), digest_size=16)
         for name in sorted(self.archive):
-            digest.update(self.archive[name].contiguous().numpy().tobytes())
+            digest.update(self.archive[name].cpu().contiguous().numpy().tobytes())
         return digest.digest()
 
 

@@ -137,7 +137,7 @@ def clade(archive: Archive, number: int) -> list[int]:
 
 def scored(archive: Archive) -> list[int]:
     """The ids of entries that have a score and may be parents, the best (lowest) first, of equals the oldest."""
-    barren = torch.isin(archive["fate"], torch.tensor(BARREN, dtype=torch.int8))
+    barren = torch.isin(archive["fate"], torch.tensor(BARREN, dtype=torch.int8, device=archive["fate"].device))
     able = (archive["id"] >= 0) & (archive["lives"] > 0) & ~barren
     rows = able.nonzero().flatten().tolist()
     return [int(archive["id"][r]) for r in sorted(rows, key=lambda r: (float(archive["score"][r]), archive["id"][r]))]

@@ -65,7 +65,8 @@ class Formulas:
         """{path: value} that puts these in force, where `visible` is what stands there."""
         numbers, found = visible[NUMBERS].clone(), dict[str, Tensor]()
         for kind, program in self.programs:
-            found[f"rule/{kind}"], numbers[KINDS.index(kind)] = encode(program, numbers.dtype)
+            code, numbers[KINDS.index(kind)] = encode(program, numbers.dtype)
+            found[f"rule/{kind}"] = code.to(numbers.device)
         return {**found, NUMBERS: numbers}
 
     def stored(self) -> tuple[Tensor, Tensor]:

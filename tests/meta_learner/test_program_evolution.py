@@ -140,8 +140,9 @@ def test_random_search_differs_by_its_moves_alone():
     assert control.needs == EDITOR.needs
 
 
-@pytest.mark.parametrize("how", ["best", "score_child", "confidence", "clade"])
-@pytest.mark.parametrize("retention", ["all", "better", "cells"])
+@pytest.mark.parametrize(
+    ("how", "retention"), [("best", "better"), ("score_child", "cells"), ("confidence", "all"), ("clade", "cells")]
+)
 def test_every_way_to_choose_and_to_stay_lives(how, retention):
     editor = replace(EDITOR, parents=how, retention=retention, lives=1, capacity=8)
     last = list(loop(editor, Always()).run([5], 3))[-1].state

@@ -53,3 +53,14 @@ def test_every_split_is_the_one_input_and_needs_no_noise() -> None:
 def test_a_bowl_without_a_bottom_is_refused(curvature: tuple[float, ...]) -> None:
     with pytest.raises(ConfigError, match="curvature"):
         Quadratic(curvature=curvature)
+
+
+def test_an_optimum_at_zero_and_a_score_in_log10() -> None:
+    task = Quadratic(curvature=(2.0, 4.0), optimum="zero", log=True, dtype="float64")
+    drawn = task.draw(torch.tensor([0.3, 0.9], dtype=torch.float64), held_out=False)
+    assert drawn["target"].tolist() == [0.0, 0.0]
+    at = torch.tensor([[1.0, 3.0]], dtype=torch.float64)
+    scored, trained = (task.sample(drawn, torch.neg, torch.zeros(0), split) for split in ("gate", "train"))
+    assert task.objective(drawn, at, trained).tolist() == [19.0]
+    assert task.objective(drawn, at, scored).tolist() == pytest.approx([1.2787536])
+    assert task.objective(drawn, 0 * at, scored).tolist() == [-30.0]
