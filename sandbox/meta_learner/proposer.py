@@ -69,7 +69,7 @@ class Proposer:
         if not NAME.match(self.key_variable):
             raise ConfigError(explain(expected="the NAME of an environment variable at meta_learner.key_variable",
                                       got="another form", do="Never the key itself: it would be kept."))  # fmt: skip
-        least = {"shown": 1, "most": 1, "calls": 0, "tokens": 0, "seconds": 0, "retries": 0}
+        least = {"shown": 1, "most": 2, "calls": 0, "tokens": 0, "seconds": 0, "retries": 0}
         low = [name for name, at_least in least.items() if not getattr(self, name) >= at_least]
         if low or not self.timeout > 0:
             raise ConfigError(explain(expected="budgets and limits that are not negative, timeout above 0",

@@ -436,3 +436,6 @@ def test_without_an_endpoint_one_line_says_what_to_set(monkeypatch: pytest.Monke
     with pytest.raises(ConfigError, match=r"Set meta_learner\.model"):
         run(loop(model=""))
     assert run(loop(Always(), model="scripted"))[-1].verdict == [Verdict.ACCEPTED]
+    monkeypatch.setattr("sandbox.meta_learner.endpoint.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="pip install 'reflective-sandbox"):
+        run(loop(model="scripted"))
