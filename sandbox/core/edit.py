@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from sandbox.core.error import EditError, did_you_mean, explain
+from sandbox.core.error import ConfigError, EditError, did_you_mean, explain
 from sandbox.core.state import State, leaves, put
 from sandbox.core.tree import choose, finite_rows
 
@@ -39,6 +39,17 @@ def absolute(path: str, n: int) -> str:
 def expand(state: State, paths: Iterable[str]) -> tuple[str, ...]:
     """The leaf paths at or below each of `paths`."""
     return tuple(dict.fromkeys(leaf for path in paths for leaf in leaves(state, path)))
+
+
+def only_real(found: Mapping[str, Tensor], who: str) -> None:
+    """Raises `ConfigError` where one of these leaves holds whole numbers, such as a program: they have no derivative,
+    and noise added to them is rounded away or makes nonsense of them."""
+    whole = [path for path, leaf in found.items() if not leaf.is_floating_point()]
+    if whole:
+        others = [path for path in found if path not in whole]
+        do = f"Name real ones: {', '.join(others)}." if others else "Name real ones, such as rule/constants or rule/lr."
+        raise ConfigError(explain(expected=f"real numbers for {who} to edit", got=f"whole ones at {whole}",
+                                  do=f"{do} Programs are edited by meta-learners that know them."))  # fmt: skip
 
 
 def apply(state: State, edit: Edit, *, allow: Iterable[str], frozen: Tensor | None = None) -> tuple[State, Tensor]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from sandbox.core.adjoint import Adjoint
 from sandbox.core.birth import newborn
 from sandbox.core.contract import tensors
-from sandbox.core.edit import covers, expand
+from sandbox.core.edit import covers, expand, only_real
 from sandbox.core.error import UndefinedError
 from sandbox.core.journal import Journal, Notebook
 from sandbox.core.protocols import Engine, Level, Remembers, World
@@ -126,6 +126,8 @@ class Loop:
         rows = asked_rows(state, level.needs, n)
         rows = rows if by_lane else state.seeds
         edited = {path: leaves(state, path)[path] for path in below}
+        slopes = expand(state, [grad.path for grad in level.needs.grads if not covers([own], grad.path)])
+        only_real({path: leaves(state, path)[path] for path in slopes}, type(level.meta_learner).__name__)
         psi = [level.meta_learner.init({path: leaf[r * len(leaf) // rows] for path, leaf in edited.items()})
                for r in range(rows)]  # fmt: skip
         tensors(f"{type(level.meta_learner).__name__}.init", psi[0])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sandbox.core.edit import Edit
+from sandbox.core.edit import Edit, only_real
 from sandbox.core.error import ConfigError, explain
 from sandbox.core.protocols import Needs, Params, Seen
 from sandbox.core.random import normal
@@ -39,6 +39,7 @@ class ES:
         return Needs(edits=self.edits, reads=self.edits, noise=self.pairs * self.most, population=2 * self.pairs)
 
     def init(self, edited: Mapping[str, Tensor]) -> Params:
+        only_real(edited, "meta_learner=es")
         n = sum(leaf.numel() for leaf in edited.values())
         if n > self.most:
             raise ConfigError(explain(expected=f"at most {self.most} numbers to perturb", got=f"{n}",

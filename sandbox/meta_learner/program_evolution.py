@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from hashlib import blake2b
-from math import isfinite
+from math import inf, isfinite
 from typing import Any, Literal
 
 import torch
@@ -23,6 +23,7 @@ from sandbox.program.archive import (
     empty,
     in_force,
     lived,
+    lives,
     marked,
     met,
     place,
@@ -33,10 +34,9 @@ from sandbox.program.archive import (
 from sandbox.program.cascade import EACH, Proposal, Proposer, formulas_of
 from sandbox.program.descent import cell
 from sandbox.program.force import current, with_current
-from sandbox.program.formulas import Formulas, kept_in, paths, seen_in
+from sandbox.program.formulas import EDITABLE, Formulas, kept_in, paths, seen_in
 from sandbox.program.selection import CHOICES, Parents, Retention, retained
 
-EDITABLE = ("rule/loss", "rule/update")
 HOW_TO_STAY = ("all", "better", "cells")
 
 
@@ -46,11 +46,14 @@ class ProgramEvolution:
 
     At each reflective step up to `proposals` changes are drawn, moves of parents from the archive (or `moves` random:
     programs drawn anew, the control), and screened without a life (`program.cascade`). The first `population` - 1 that
-    pass live a horizon beside what is in force, all on one stream, and are scored by P on practice data. Of all in the
-    archive that were never judged, the best is asked for, if it scores better than what is in force; the gate decides
-    on other streams. What was judged is never asked for again, and what was tried is never tried again, as long as its
-    hash is among the last 4 · `capacity` that were met. `edits` are rule/loss, rule/update or both; each change is to
-    one of them. A share `fresh` of the proposals is a random program.
+    pass live a horizon beside what is in force, all on one stream, and are scored by P on practice data.
+
+    The best of many scores is a lucky one. So up to `again` places are for those that score better than what is in
+    force and were never judged: they live again, and a score is the mean over lives. Asked for is the best of those
+    that have lived `lives` times and are ahead of what is in force on this stream, too; the gate decides on others.
+    What was judged is never asked for again, and what was tried is never tried again, as long as its hash is among the
+    last 4 · `capacity` that were met. `edits` are rule/loss, rule/update or both; each change is to one of them. A
+    share `fresh` of the proposals is a random program.
 
     psi is the archive (`program.archive`) and "asked", the id that waits for a verdict.
     """
@@ -58,6 +61,8 @@ class ProgramEvolution:
     edits: tuple[str, ...] = ("rule/loss",)
     population: int = 16
     proposals: int = 64
+    lives: int = 2
+    again: int = 4
     moves: Literal["mutate", "random"] = "mutate"
     fresh: float = 0.1
     parents: Parents = "score_child"
@@ -79,9 +84,11 @@ class ProgramEvolution:
             if value not in known:
                 raise ConfigError(explain(expected=f"meta_learner.{name} among {list(known)}", got=value,
                                           do=did_you_mean(value, known)))  # fmt: skip
-        if not 0 <= self.fresh <= 1:
-            raise ConfigError(explain(expected="meta_learner.fresh in [0, 1]", got=f"{self.fresh}",
-                                      do="Leave it out: .1."))  # fmt: skip
+        if not 0 <= self.fresh <= 1 or self.lives < 1 or not (self.lives > 1) <= self.again < self.population - 1:
+            raise ConfigError(explain(
+                expected="meta_learner.fresh in [0, 1], lives of 1 or more, and again below population - 1 (1 or more "
+                         "where several lives are asked for)",
+                got=f"{self.fresh}, {self.lives} and {self.again}", do="Leave them out: .1, 2 and 4."))  # fmt: skip
 
     @property
     def needs(self) -> Needs:
@@ -90,32 +97,33 @@ class ProgramEvolution:
                      vmapped=False)  # fmt: skip
 
     def init(self, edited: Mapping[str, Tensor]) -> Params:
-        archive = with_current(empty(self.capacity), seen_in(edited), 0)
-        return {**archive, "asked": torch.full((), -1, dtype=torch.int64)}
+        return _asking(with_current(empty(self.capacity), seen_in(edited), 0), -1)
 
     def vary(self, psi: Params, seen: Seen) -> Mapping[str, Tensor]:
-        """{path: [population, ...]}: what is in force, and behind it who is to live; where too few are, it again."""
-        living = [each.formulas for each in self._proposals(psi, seen) if not each.why]
-        now = seen_in(seen.visible)
-        crowd = [now, *living, *[now] * (self.population - 1 - len(living))]
+        """{path: [population, ...]}: what is in force, who lives again, who is new; where too few are, the first."""
+        now, archive = self._standing(psi, seen)
+        again = [formulas_of(archive, number, now) for number in self._again(archive)]
+        crowd = [now, *again, *(each.formulas for each in self._proposals(archive, now, seen) if not each.why)]
         rows = [formulas.edit(seen.visible) for formulas in crowd]
+        rows += [rows[0]] * (self.population - len(rows))
         return {path: torch.stack([row[path] for row in rows]) for path in rows[0]}
 
     def ask(self, psi: Params, seen: Seen) -> tuple[Edit, Params]:
-        """The best that was never judged, if it scores better than what is in force on the same stream."""
-        proposals, now = self._proposals(psi, seen), seen_in(seen.visible)
-        archive, tried = self._lived(_current(psi, now, int(seen.step)), proposals, seen)
+        """The best of those that were never judged, have lived often enough, and are ahead of what is in force now."""
+        now, archive = self._standing(psi, seen)
+        again, proposals = self._again(archive), self._proposals(archive, now, seen)
+        numbers, archive, tried = _after(archive, again, proposals, seen)
         standing = float(seen.scores[0])
         archive = retained(archive, self.retention, partial(_cell, archive))
-        ahead = [number for number in unjudged(archive) if score(archive, number) < standing]
+        often = [number for number in unjudged(archive) if lives(archive, number) >= self.lives]
+        ahead = [number for number in often if numbers.get(number, inf) < standing]
         if not ahead:
-            return Edit(note="nothing better on practice", tried=tried), {**archive, "asked": psi["asked"] * 0 - 1}
-        chosen = ahead[0]
-        found = formulas_of(archive, chosen, now)
-        archive = marked(archive, chosen, Fate.ASKED)
-        tried = _asked(tried, archive, chosen, found)
-        note = f"program {chosen}, P {score(archive, chosen):.3g} on practice against {standing:.3g}"
-        return Edit(found.edit(seen.visible), note, tried), {**archive, "asked": psi["asked"] * 0 + chosen}
+            return Edit(note="nothing is surely better on practice", tried=tried), _asking(archive, -1)
+        found = formulas_of(archive, ahead[0], now)
+        archive = marked(archive, ahead[0], Fate.ASKED)
+        tried = [{**each, "stage": "gate"} if each["id"] == ahead[0] else each for each in tried]
+        note = f"program {ahead[0]}, P {numbers[ahead[0]]:.3g} on practice against {standing:.3g}"
+        return Edit(found.edit(seen.visible), note, tried), _asking(archive, ahead[0])
 
     def tell(self, psi: Params, heard: Heard) -> Params:
         """The archive with the verdict, and with what the gate has measured where it has."""
@@ -128,34 +136,70 @@ class ProgramEvolution:
         fate = Fate.ACCEPTED if taken else Fate.REJECTED if known else Fate.REFUSED
         archive = marked(psi, asked, fate, measured if known else None)
         archive = in_force(archive, asked) if taken else archive
-        return {**archive, "asked": psi["asked"] * 0 - 1}
+        return _asking(archive, -1)
 
-    def _proposals(self, psi: Params, seen: Seen) -> tuple[Proposal, ...]:
-        """What is proposed at this step: a function of psi, noise and what is in force, computed once."""
+    def _standing(self, psi: Params, seen: Seen) -> tuple[Formulas, Archive]:
+        """What is in force, and the archive that knows it."""
         now = seen_in(seen.visible)
-        return _proposed(self, _Handed(_current(psi, now, int(seen.step)), now, seen.noise))
+        return now, _current(psi, now, int(seen.step))
 
-    def _lived(self, archive: Archive, proposals: tuple[Proposal, ...], seen: Seen) -> tuple[Archive, list[Any]]:
-        """The archive with what has lived and what was met, and all that was tried, for the lineage."""
-        scores, alive, tried, lives = seen.scores.tolist(), seen.alive.tolist(), list[Any](), 0
-        if alive[0]:
-            archive = lived(archive, int(archive["current"]), scores[0])
-        for each in proposals:
-            found, fate, why, number = None, Fate.DEAD, each.why, int(archive["count"])
-            if each.why:
-                archive = skipped(met(archive, (each.text, each.function)))
-            else:
-                lives += 1
-                found = scores[lives] if alive[lives] else None
-                fate = Fate.DEAD if found is None else Fate.SCORED
-                why = "its life went non-finite" if found is None else ""
-                code, constants = each.formulas.stored()
-                archive, _ = append(archive, Entry(code, constants, each.parent, int(seen.step), fate, found,
-                                                   each.text, each.function))  # fmt: skip
-            tried.append({"id": number, "parent": each.parent, "move": each.move, "program": each.formulas.text,
-                          "stage": each.stage, "score": found, "price": 0 if each.why else len(seen.own),
-                          "why": why})  # fmt: skip
-        return archive, tried
+    def _again(self, archive: Archive) -> list[int]:
+        """Who is to live again: what scores better than what is in force and was never judged."""
+        current = int(archive["current"])
+        if not lives(archive, current):
+            return []
+        bar = score(archive, current)
+        return [number for number in unjudged(archive) if score(archive, number) < bar][: self.again]
+
+    def _proposals(self, archive: Archive, now: Formulas, seen: Seen) -> tuple[Proposal, ...]:
+        """What is proposed: a function of the archive, of what is in force and of noise, computed once."""
+        return _proposed(self, self.population - 1 - len(self._again(archive)), _Handed(archive, now, seen.noise))
+
+
+def _after(archive: Archive, again: Sequence[int], proposals: Sequence[Proposal], seen: Seen
+           ) -> tuple[dict[int, float], Archive, list[Any]]:  # fmt: skip
+    """{id: score of this step}, the archive with what has lived and what was met, and what was tried, for the
+    lineage."""
+    found = iter([score if alive else None for score, alive in zip(seen.scores.tolist(), seen.alive.tolist(),
+                                                                   strict=True)])  # fmt: skip
+    numbers, tried, price = dict[int, float](), list[Any](), len(seen.own)
+    for number in (int(archive["current"]), *again):
+        now = next(found)
+        archive = archive if now is None else lived(archive, number, now)
+        if number in again:
+            archive = archive if now is not None else marked(archive, number, Fate.DEAD)
+            numbers[number] = inf if now is None else now
+            tried.append(_told_again(archive, number, now, price))
+    for each in proposals:
+        number, now = int(archive["count"]), None if each.why else next(found)
+        archive = _with(archive, each, now, int(seen.step))
+        numbers[number] = inf if now is None else now
+        tried.append({"id": number, "parent": each.parent, "move": each.move, "program": each.formulas.text,
+                      "stage": each.stage, "score": now, "price": 0 if each.why else price,
+                      "why": each.why or ("its life went non-finite" if now is None else "")})  # fmt: skip
+    return numbers, archive, tried
+
+
+def _told_again(archive: Archive, number: int, now: float | None, price: int) -> dict[str, Any]:
+    at = place(archive, number)
+    return {"id": number, "parent": int(archive["parent"][at]), "move": "again",
+             "program": kept_in(archive["code"][at], archive["constants"][at]).text, "stage": "practice",
+             "score": now, "price": price, "why": "" if now is not None else "its life went non-finite"}  # fmt: skip
+
+
+def _with(archive: Archive, proposal: Proposal, now: float | None, step: int) -> Archive:
+    """The archive after a proposal: an entry where it has lived, else an id and what is known of it."""
+    if proposal.why:
+        return skipped(met(archive, (proposal.text, proposal.function)))
+    code, constants = proposal.formulas.stored()
+    fate = Fate.DEAD if now is None else Fate.SCORED
+    return append(archive, Entry(code, constants, proposal.parent, step, fate, now, proposal.text, proposal.function)
+                  )[0]  # fmt: skip
+
+
+def _asking(archive: Archive, number: int) -> Params:
+    """psi, of an archive of which the entry of that id waits for a verdict."""
+    return {**archive, "asked": torch.full((), number, dtype=torch.int64)}
 
 
 @dataclass(frozen=True)
@@ -181,10 +225,9 @@ class _Handed:
 
 
 @lru_cache(maxsize=64)
-def _proposed(editor: ProgramEvolution, handed: _Handed) -> tuple[Proposal, ...]:
+def _proposed(editor: ProgramEvolution, wanted: int, handed: _Handed) -> tuple[Proposal, ...]:
     fresh = 1.0 if editor.moves == "random" else editor.fresh
-    proposer = Proposer(editor.parents, fresh, editor.population - 1)
-    return tuple(proposer.proposed(handed.archive, handed.now, handed.noise))
+    return tuple(Proposer(editor.parents, fresh, wanted).proposed(handed.archive, handed.now, handed.noise))
 
 
 def _current(psi: Params, now: Formulas, step: int) -> Archive:
@@ -196,12 +239,3 @@ def _cell(archive: Archive, number: int) -> tuple[int, ...]:
     at = place(archive, number)
     found = kept_in(archive["code"][at], archive["constants"][at])
     return tuple(part for _, program in found.programs for part in cell(program))
-
-
-def _asked(tried: list[Any], archive: Archive, chosen: int, found: Formulas) -> list[Any]:
-    """What was tried, with the one that goes on to the gate; it may be of an earlier step."""
-    if all(each["id"] != chosen for each in tried):
-        at = place(archive, chosen)
-        tried = [*tried, {"id": chosen, "parent": int(archive["parent"][at]), "move": "kept", "program": found.text,
-                          "stage": "gate", "score": score(archive, chosen), "price": 0, "why": ""}]  # fmt: skip
-    return [{**each, "stage": "gate"} if each["id"] == chosen else each for each in tried]

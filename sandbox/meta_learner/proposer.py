@@ -23,12 +23,11 @@ from sandbox.program.answer import Read
 from sandbox.program.archive import Archive
 from sandbox.program.canonical import canonical
 from sandbox.program.cascade import Proposal, Screen
-from sandbox.program.formulas import NUMBERS, Formulas, kept_in, paths, seen_in
+from sandbox.program.formulas import EDITABLE, NUMBERS, Formulas, kept_in, paths, seen_in
 from sandbox.program.program import Program
 from sandbox.program.tensor import decode, encode
 from sandbox.program.text import write
 
-EDITABLE = ("rule/loss", "rule/update")
 PROPOSED, NONE_VALID, SPENT, OUTAGE = range(4)  # what a conversation has come to
 SAID = ("a proposal", "no edit: none of the model's answers can be tried", "no edit: the budget is spent",
         "no edit: an outage, nobody answered")  # fmt: skip

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sandbox.core.edit import Edit
+from sandbox.core.edit import Edit, only_real
 from sandbox.core.error import ConfigError, explain
 from sandbox.core.protocols import Needs, Params, Seen
 from sandbox.core.random import normal
@@ -38,6 +38,7 @@ class SelfAdaptive:
         return Needs(edits=(*self.edits, "./sigma"), reads=self.edits, noise=1 + self.most)
 
     def init(self, edited: Mapping[str, Tensor]) -> Params:
+        only_real(edited, "meta_learner=self_adaptive")
         n = sum(leaf.numel() for leaf in edited.values())
         if n > self.most:
             raise ConfigError(explain(expected=f"at most {self.most} numbers to mutate", got=f"{n}",

@@ -103,8 +103,10 @@ def holds(archive: Archive, number: int) -> bool:
 
 
 def is_known(archive: Archive, key: int) -> bool:
-    """Whether a hash is among the last that were tried."""
-    return key != 0 and bool((archive["known"] == key).any())
+    """Whether a hash is that of an entry that is there, or among the last that were tried."""
+    there = archive["id"] >= 0
+    held = any(bool((archive[name][there] == key).any()) for name in ("text", "function"))
+    return key != 0 and (held or bool((archive["known"] == key).any()))
 
 
 def line(archive: Archive, number: int) -> list[int]:
@@ -144,6 +146,11 @@ def scored(archive: Archive) -> list[int]:
 def score(archive: Archive, number: int) -> float:
     """P on practice data of the entry of that id, the mean over its lives."""
     return float(archive["score"][place(archive, number)])
+
+
+def lives(archive: Archive, number: int) -> int:
+    """How many lives the score of the entry of that id is the mean of."""
+    return int(archive["lives"][place(archive, number)])
 
 
 def unjudged(archive: Archive) -> list[int]:

@@ -94,7 +94,7 @@ class Screen:
         function = proposal.formulas.function_key
         self.met.add(text)
         if function is None:
-            return _ended(proposal, "fingerprint", "it is not finite on the probes", text)
+            return _ended(proposal, "fingerprint", proposal.formulas.functionless, text)
         if self._known(function):
             return _ended(proposal, "fingerprint", "it computes what was tried before", text)
         self.met.add(function)

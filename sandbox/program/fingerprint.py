@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import blake2b
 
 import torch
@@ -47,12 +47,12 @@ Probed = tuple[Fingerprint | None, str]  # what it is; why it is none
 
 def fingerprint(program: Program) -> Fingerprint | None:
     """The fingerprint of a valid program; None where it has none, and `fault` says why."""
-    return fingerprints([program])[0][0]
+    return _alone(program)[0]
 
 
 def fault(program: Program) -> str:
     """Why a program has no fingerprint: its numbers overflow, or what it does depends on nothing; empty if it has."""
-    return fingerprints([program])[0][1]
+    return _alone(program)[1]
 
 
 def fingerprints(programs: Sequence[Program]) -> list[Probed]:
@@ -63,6 +63,11 @@ def fingerprints(programs: Sequence[Program]) -> list[Probed]:
         groups = _steps(alike, _course(0)) if alike[0].form.slots else _slopes(alike)
         found |= {program: _printed(program, [group[row] for group in groups]) for row, program in enumerate(alike)}
     return [found[program] for program in programs]
+
+
+@lru_cache(maxsize=65536)
+def _alone(program: Program) -> Probed:
+    return fingerprints([program])[0]
 
 
 def answers_gradient(program: Program) -> bool:

@@ -10,13 +10,14 @@ from torch import Tensor
 
 from sandbox.program.archive import hashed
 from sandbox.program.canonical import canonical
-from sandbox.program.fingerprint import fingerprint
+from sandbox.program.fingerprint import fault, fingerprint
 from sandbox.program.language import CONSTANTS
 from sandbox.program.program import Program
 from sandbox.program.tensor import SHAPE, decode, encode
 from sandbox.program.text import write
 
 KINDS = ("loss", "update")  # the leaves of phi, and the rows of its constants
+EDITABLE = ("rule/loss", "rule/update")
 NUMBERS = "rule/constants"
 
 
@@ -46,9 +47,14 @@ class Formulas:
 
     @property
     def function_key(self) -> int | None:
-        """The hash of what they compute on fixed probes; None where that is not finite."""
+        """The hash of what they compute on fixed probes; None where one of them has no fingerprint."""
         found = [fingerprint(program) for _, program in self.programs]
         return None if None in found else hashed(" ".join(each.key for each in found if each))
+
+    @property
+    def functionless(self) -> str:
+        """Why there is no `function_key`; empty where there is one."""
+        return next((f"{kind}: {why}" for kind, program in self.programs if (why := fault(program))), "")
 
     @property
     def length(self) -> int:

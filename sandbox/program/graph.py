@@ -10,7 +10,7 @@ from math import isfinite
 import torch
 
 from sandbox.program.language import BY_NAME, CODES, Kind, Signature, kind_of
-from sandbox.program.operators import EACH, apply
+from sandbox.program.operators import EACH
 
 Ref = tuple[int, int]  # sign, node
 Rule = Callable[["Graph", tuple[Ref, ...]], Ref | None]  # what an operator on these values is; None: as it stands
@@ -126,8 +126,7 @@ class Graph:
         if operator not in EACH or len(numbers) < len(operands):
             return None
         given = [torch.tensor([number], dtype=torch.float64) for number in numbers]
-        kinds: list[Kind] = ["scalar"] * len(given)
-        found = float(apply(operator, kinds, given))
+        found = float(EACH[operator](*given))
         return self.constant(found) if isfinite(found) else None
 
     def _node(self, operator: str, operands: tuple[Ref, ...], kind: Kind, key: tuple[int, int, float, str],

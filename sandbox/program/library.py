@@ -22,9 +22,11 @@ def library() -> Mapping[str, Program]:
 
 @lru_cache(maxsize=4096)
 def named(words: str) -> Program:
-    """A shipped program by its name, or the program that a text of several lines says; raises `ProgramError`."""
-    if "\n" in words.strip():
-        return parse(words)
+    """A shipped program by its name, or the program that a text says; raises `ProgramError`. On one line, as on the
+    command line, ';' stands for its line breaks."""
+    lines = words.strip()
+    if "\n" in lines or ";" in lines:
+        return parse(words if "\n" in lines else words.replace(";", "\n"))
     if words not in library():
         raise ProgramError(explain(expected="the name of a shipped program, or its text", got=repr(words),
                                    do=did_you_mean(words, library())))  # fmt: skip

@@ -6,33 +6,18 @@ A value is a tensor [rows, …] with the dimensions of its kind behind: a scalar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot, softplus
 
-from sandbox.program.language import Kind
-
 SMALLEST = 1e-12  # what |b| counts as at least in a / b
 LEAST = 1e-7  # what |a| counts as at least in ln |a|
 MOST = 30.0  # what a lies within in e^a
 
 Function = Callable[..., Tensor]
-
-
-def apply(operator: str, kinds: Sequence[Kind], values: Sequence[Tensor]) -> Tensor:
-    """The result of an operator on values of these kinds, which it takes (`kind_of` says so)."""
-    return FUNCTIONS[operator](*(aligned(kinds, values) if operator in EACH else values))
-
-
-def aligned(kinds: Sequence[Kind], values: Sequence[Tensor]) -> list[Tensor]:
-    """Values that broadcast: one number a row along all that the widest has, one an example along its outputs."""
-    widest = max(value.dim() for value in values)
-    return [value if value.dim() == widest
-            else value[:, None] if kind == "example" else value.reshape(-1, *[1] * (widest - 1))
-            for kind, value in zip(kinds, values, strict=True)]  # fmt: skip
 
 
 def _div(a: Tensor, b: Tensor) -> Tensor:

@@ -72,8 +72,8 @@ def name_of(program: Program, register: int) -> str:
 
 
 def number(value: float) -> str:
-    """A constant in the fewest digits that give it back."""
-    return f"{value:.17g}" if not isfinite(value) else repr(value).removesuffix(".0")
+    """A constant in the fewest digits that give it back; -0 is 0."""
+    return f"{value:.17g}" if not isfinite(value) else repr(value + 0.0).removesuffix(".0")
 
 
 # ---- validity -------------------------------------------------------------------------------------------------------

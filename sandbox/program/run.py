@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.func import debug_unwrap
 
 from sandbox.program.language import Kind
-from sandbox.program.operators import EACH, FUNCTIONS, Function, aligned
-from sandbox.program.program import CONSTANT, INPUT, RESULT, Program, ancestors, kinds_of
+from sandbox.program.operators import EACH, FUNCTIONS, Function
+from sandbox.program.program import CONSTANT, INPUT, RESULT, Instruction, Program, ancestors, kinds_of
 from sandbox.program.tensor import structure
 
 WIDTH: dict[Kind, int] = {"scalar": 0, "example": 1, "label": 1, "parameters": 1, "output": 2, "probability": 2}
@@ -72,26 +72,34 @@ class _Vmapped(torch.autograd.Function):
 def _grouped(codes: Tensor, constants: Tensor, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
     """Programs [rows, …] on inputs [rows, …]: each different program once, on all rows that hold it."""
     groups = _groups(codes.detach().cpu().numpy().tobytes(), codes.shape[0])
-    if len(groups.programs) == 1:
-        return _interpret(groups.programs[0], constants, inputs)
+    if len(groups.plans) == 1:
+        return _interpret(groups.plans[0], constants, inputs)
     to, back = (None if order is None else order.to(codes.device) for order in (groups.order, groups.back))
     sorted_ = [value if to is None else value[to] for value in (constants, *inputs)]
     parts = zip(*(value.split(groups.sizes) for value in sorted_), strict=True)
-    found = [_interpret(program, *_headed(part)) for program, part in zip(groups.programs, parts, strict=True)]
+    found = [_interpret(plan, part[0], part[1:]) for plan, part in zip(groups.plans, parts, strict=True)]
     piled = [torch.cat(each) for each in zip(*found, strict=True)]
     return tuple(each if back is None else each[back] for each in piled)
 
 
-def _headed(values: Sequence[Tensor]) -> tuple[Tensor, Sequence[Tensor]]:
-    return values[0], values[1:]
+@dataclass(frozen=True)
+class _Plan:
+    """A program as it is run: which inputs are `wide` (outputs of a network), which `constants` are used, and for each
+    instruction whose result is used its register, its function and its operands, each with the index that gives it the
+    dimensions that it broadcasts by."""
+
+    program: Program
+    wide: list[bool]
+    constants: list[int]
+    steps: list[tuple[int, Function, list[tuple[int, tuple[Any, ...]]]]]
 
 
 @dataclass(frozen=True)
 class _Groups:
-    """Rows by the programs that they hold: the programs, how many rows each has, the order that brings rows of one
-    program together, and the one that brings them back; None where they are in order."""
+    """Rows by the programs that they hold: a plan for each program, how many rows each has, the order that brings rows
+    of one program together, and the one that brings them back; None where they are in order."""
 
-    programs: list[Program]
+    plans: list[_Plan]
     sizes: list[int]
     order: Tensor | None
     back: Tensor | None
@@ -104,36 +112,39 @@ def _groups(codes: bytes, rows: int) -> _Groups:
         members.setdefault(codes[row * size : (row + 1) * size], []).append(row)
     order = torch.tensor([row for group in members.values() for row in group])
     straight = bool((order == torch.arange(rows)).all())
-    back = None if straight else order.argsort()
-    return _Groups([structure(code) for code in members], [len(group) for group in members.values()],
-                   None if straight else order, back)  # fmt: skip
-
-
-def _interpret(program: Program, constants: Tensor, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """One program on rows [g, …]; outputs of networks [g, n, C] are turned, so that classes come first."""
-    plan, kinds, used = _plan(program)
-    values = {INPUT + i: value.mT if WIDTH[kinds[INPUT + i]] == 2 else value for i, value in enumerate(inputs)}
-    values |= {register: constants[:, register - CONSTANT] for register in used}
-    for register, function, operands, unlike in plan:
-        given = [values[operand] for operand in operands]
-        values[register] = function(*(aligned(unlike, given) if unlike else given))
-    returned, *kept = (values[register] for register in program.outputs)
-    # One shape for all programs of a kind, so that lives with different ones fit into one batch.
-    return returned.mean(dim=1) if WIDTH[kinds[program.returns]] == 2 else returned, *kept
-
-
-_Step = tuple[int, Function, tuple[int, ...], Sequence[Kind]]
+    plans, sizes = [_plan(code) for code in members], [len(group) for group in members.values()]
+    return _Groups(plans, sizes, *((None, None) if straight else (order, order.argsort())))
 
 
 @lru_cache(maxsize=65536)
-def _plan(program: Program) -> tuple[list[_Step], dict[int, Kind], list[int]]:
-    """The instructions whose results are used (register, function, operands, and their kinds where they must be
-    aligned), the kind of each register, and the constants that are used."""
+def _plan(code: bytes) -> _Plan:
+    program = structure(code)
     used, kinds = ancestors(program, *program.outputs), kinds_of(program)
-    plan: list[_Step] = []
-    for i, each in enumerate(program.code):
-        if RESULT + i in used:
-            given: list[Kind] = [kinds[register] for register in each.operands]
-            unlike = each.operator in EACH and len({WIDTH[kind] for kind in given}) > 1
-            plan.append((RESULT + i, FUNCTIONS[each.operator], each.operands, given if unlike else []))
-    return plan, kinds, [register for register in sorted(used) if CONSTANT <= register < RESULT]
+    steps = [(RESULT + i, FUNCTIONS[each.operator], _aligned(each, kinds)) for i, each in enumerate(program.code)
+             if RESULT + i in used]  # fmt: skip
+    wide = [WIDTH[kind] == 2 for kind in program.form.inputs.values()]
+    return _Plan(program, wide, [r for r in sorted(used) if CONSTANT <= r < RESULT], steps)
+
+
+def _aligned(each: Instruction, kinds: dict[int, Kind]) -> list[tuple[int, tuple[Any, ...]]]:
+    """Operands that broadcast: one number a row along all that the widest has, one an example along its outputs."""
+    widest = max((WIDTH[kinds[register]] for register in each.operands), default=0)
+    found: list[tuple[int, tuple[Any, ...]]] = []
+    for register in each.operands:
+        missing = widest - WIDTH[kinds[register]] if each.operator in EACH else 0
+        found.append((register, (slice(None), *[None] * missing) if missing else ()))
+    return found
+
+
+def _interpret(plan: _Plan, constants: Tensor, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """One program on rows [g, …]; outputs of networks [g, n, C] are turned, so that classes come first."""
+    values = {
+        INPUT + i: value.mT if wide else value for i, (value, wide) in enumerate(zip(inputs, plan.wide, strict=True))
+    }
+    values |= {register: constants[:, register - CONSTANT] for register in plan.constants}
+    for register, function, operands in plan.steps:
+        values[register] = function(*[values[r][to] if to else values[r] for r, to in operands])
+    returned, *kept = (values[register] for register in plan.program.outputs)
+    if returned.dim() == 3:  # one shape for all programs of a kind, so that lives with different ones fit in one batch
+        returned = returned[:, 0] if returned.shape[1] == 1 else returned.mean(dim=1)
+    return returned, *kept

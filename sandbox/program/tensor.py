@@ -44,7 +44,7 @@ def decode(code: Tensor, constants: Tensor) -> Program:
         raise ProgramError(explain(expected=f"int64 {list(SHAPE)} and {CONSTANTS} constants",
                                    got=f"{code.dtype} {list(code.shape)} and {list(constants.shape)}",
                                    do="Use sandbox.program.tensor.encode."))  # fmt: skip
-    numbers = tuple(float(str(value)) for value in constants.detach().cpu().numpy())
+    numbers = tuple(float(str(value)) + 0.0 for value in constants.detach().cpu().numpy())
     shape = structure(code.cpu().numpy().tobytes())
     used = 1 + max((register - CONSTANT for register in _registers(shape) if _constant(register)), default=-1)
     return checked(Program(shape.signature, shape.code, numbers[:used], shape.returns, shape.keeps))

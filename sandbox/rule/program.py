@@ -126,6 +126,7 @@ class Program:
             has, shape, flat = "loss classes", prediction.shape[:-1], (-1,)
         if y is None or has != signature or y.shape != shape:
             got = f"only {sorted(batch)}" if y is None else f"'{has}', y {y.dtype} {list(y.shape)}"
+            got += " (no task has preferences yet)" if signature == "loss preferences" else ""
             raise ConfigError(explain(
                 expected=f"batches for a '{signature}' of predictions {list(prediction.shape)}", got=got,
                 do="Choose rule.loss_program=cross_entropy for classes, squared_error for amounts, null for the task's "
