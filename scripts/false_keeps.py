@@ -8,7 +8,7 @@ scores have one law.
 The rule, set before the run: a gate that states a level for a run holds if the exact 95 % interval of its share of runs
 with a false keep reaches down to that level. Seeds 0 to runs - 1.
 
-scripts/false_keeps.py [runs=32] [edits=100]
+scripts/false_keeps.py [runs=32] [edits=100] [only=EDITOR]
 """
 
 from __future__ import annotations
@@ -67,13 +67,15 @@ class Panel:
         return said[0], json.dumps(said), after
 
 
-def main(runs: int, edits: int) -> None:
+def main(runs: int, edits: int, only: str) -> None:
     """Print one line an editor and gate."""
     torch.set_num_threads(1)
     print(f"{runs} runs of {edits} steps")
     print("| editor | gate | asked edits | kept | runs with a false keep | 95 % interval |")
     print("|---|---|---|---|---|---|")
     for editor, words in EDITORS.items():
+        if not editor.startswith(only):
+            continue
         asked, kept = counted(words, runs, edits)
         for name, falsely in zip(GATES, kept, strict=True):
             share = Share(int((falsely > 0).sum()), runs, None)
@@ -97,4 +99,4 @@ def counted(words: list[str], runs: int, edits: int) -> tuple[int, Tensor]:
 
 if __name__ == "__main__":
     settings = dict(word.split("=") for word in sys.argv[1:])
-    main(int(settings.get("runs", 32)), int(settings.get("edits", 100)))
+    main(int(settings.get("runs", 32)), int(settings.get("edits", 100)), settings.get("only", ""))
