@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -295,6 +296,15 @@ def test_an_outage_stops_the_run_or_is_told_as_one(stage):
     record = run(loop(outage="skip"))[-1]
     assert (record.verdict, record.note) == ([Verdict.NO_EDIT], "no edit: an outage, nobody answered")
     assert record.state.meta["1"]["spent"][0, 0] == 1
+
+
+def test_the_last_seconds_of_a_budget_are_no_outage(stage):
+    stage.plays(stalls)
+    records = run(loop(seconds=0.2), 2)
+    assert [record.note for record in records[1:]] == [
+        "no edit: none of the model's answers can be tried", "no edit: the budget is spent"]  # fmt: skip
+    error = pickle.loads(pickle.dumps(OutageError("gone", 1, 2.0)))  # as it comes back from a process of a sweep
+    assert str(error) == "gone"
 
 
 def test_a_server_that_is_gone_is_an_outage(stage, monkeypatch):
