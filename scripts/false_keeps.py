@@ -31,7 +31,7 @@ from sandbox.gate.paired_t import PairedT
 WORLD = ["preset=loss_search", "rule.lr=0", "horizon=1", "tasks=1", "meter=[]", "tracker=[]"]
 EDITORS = {
     "proposer (scripted)": ["meta_learner=proposer", "meta_learner.model=scripted"],
-    "program_evolution": ["meta_learner.population=4", "meta_learner.proposals=8", "meta_learner.capacity=128"],
+    "program_evolution": ["meta_learner.population=8", "meta_learner.proposals=8", "meta_learner.capacity=128"],
 }
 GATES: dict[str, Gate] = {
     "paired_t, .05 a run": PairedT(),
