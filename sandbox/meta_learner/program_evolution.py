@@ -97,7 +97,8 @@ class ProgramEvolution:
                      vmapped=False)  # fmt: skip
 
     def init(self, edited: Mapping[str, Tensor]) -> Params:
-        return _asking(with_current(empty(self.capacity), seen_in(edited), 0), -1)
+        archive = with_current(empty(self.capacity), seen_in(edited), 0)
+        return _asking(archive, -1)
 
     def vary(self, psi: Params, seen: Seen) -> Mapping[str, Tensor]:
         """{path: [population, ...]}: what is in force, who lives again, who is new; where too few are, the first."""
@@ -141,7 +142,8 @@ class ProgramEvolution:
     def _standing(self, psi: Params, seen: Seen) -> tuple[Formulas, Archive]:
         """What is in force, and the archive that knows it."""
         now = seen_in(seen.visible)
-        return now, _current(psi, now, int(seen.step))
+        archive = {name: leaf for name, leaf in psi.items() if name != "asked"}
+        return now, current(archive, now, int(seen.step), int(psi["asked"]))
 
     def _again(self, archive: Archive) -> list[int]:
         """Who is to live again: what scores better than what is in force and was never judged."""
@@ -228,11 +230,6 @@ class _Handed:
 def _proposed(editor: ProgramEvolution, wanted: int, handed: _Handed) -> tuple[Proposal, ...]:
     fresh = 1.0 if editor.moves == "random" else editor.fresh
     return tuple(Proposer(editor.parents, fresh, wanted).proposed(handed.archive, handed.now, handed.noise))
-
-
-def _current(psi: Params, now: Formulas, step: int) -> Archive:
-    """The archive of psi, in which what is in force is an entry."""
-    return current({name: leaf for name, leaf in psi.items() if name != "asked"}, now, step, int(psi["asked"]))
 
 
 def _cell(archive: Archive, number: int) -> tuple[int, ...]:
