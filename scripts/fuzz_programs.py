@@ -123,9 +123,10 @@ def random_tensor(rng: Random) -> tuple[Tensor, Tensor]:
 
 def mutated_tensor(rng: Random) -> tuple[Tensor, Tensor]:
     """A program's tensors with some of their numbers changed."""
-    code, constants = encode(_any(rng))
+    one = _any(rng)
+    code, constants = encode(one)
     for _ in range(rng.randint(1, 2)):
-        row = rng.choice((rng.randrange(SHAPE[0]), rng.randrange(2 + int(code[0, 3]))))
+        row = rng.choice((rng.randrange(SHAPE[0]), rng.randrange(2 + len(one.code))))
         code[row, rng.randrange(SHAPE[1])] = rng.choice((rng.randrange(-1, 42), int(code.flatten()[rng.randrange(24)])))
     if rng.random() < 0.2:
         constants[rng.randrange(8)] = rng.choice((float("nan"), float("inf"), -0.0, 1e300, 5e-324))
@@ -238,13 +239,14 @@ def main(cases: int, programs: int) -> int:
     """Prints what became of all cases; the exit status."""
     torch.set_num_threads(1)
     shares = {"random bytes as text": 0.3, "mutated texts": 0.4, "random tensors": 0.1, "mutated tensors": 0.2}
-    found = {name: nonsense(name, int(share * cases)) for name, share in shares.items()}
-    found["random programs in lives"] = lives(programs)
-    for name, told in found.items():
+    wrong = 0
+    for name in (*shares, "random programs in lives"):
+        told = nonsense(name, int(shares[name] * cases)) if name in shares else lives(programs)
         print(f"{name:26}", {key: value if key != "wrong" else len(value) for key, value in told.items()}, flush=True)
         for line in told["wrong"][:5]:
-            print("   ", line[:2000])
-    return int(any(told["wrong"] for told in found.values()))
+            print("   ", line[:2000], flush=True)
+        wrong += len(told["wrong"])
+    return int(wrong > 0)
 
 
 if __name__ == "__main__":

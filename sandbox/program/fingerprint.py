@@ -203,5 +203,5 @@ def _hashed(program: Program, groups: Groups, by: float) -> str:
 
 def _rounded(group: Tensor, by: float) -> bytes:
     """Numbers over `by` in six digits; what is nothing beside the largest of its group is 0, and -0 is 0."""
-    held = torch.where(group.abs() < FLOOR * group.abs().max(), 0, group) / by
-    return " ".join(f"{number + 0.0:.{DIGITS - 1}e}" for number in held.tolist()).encode()
+    held = torch.where(group.abs() <= FLOOR * group.abs().max(), 0, group) / by
+    return " ".join(f"{number:.{DIGITS - 1}e}" for number in held.tolist()).encode()

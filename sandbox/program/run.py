@@ -17,7 +17,7 @@ from torch.func import debug_unwrap
 
 from sandbox.program.language import Kind
 from sandbox.program.operators import EACH, FUNCTIONS, Function
-from sandbox.program.program import CONSTANT, INPUT, RESULT, Instruction, Program, ancestors, kinds_of
+from sandbox.program.program import CONSTANT, INPUT, RESULT, Instruction, ancestors, kinds_of
 from sandbox.program.tensor import structure
 
 WIDTH: dict[Kind, int] = {"scalar": 0, "example": 1, "label": 1, "parameters": 1, "output": 2, "probability": 2}
@@ -70,25 +70,27 @@ class _Vmapped(torch.autograd.Function):
 
 
 def _grouped(codes: Tensor, constants: Tensor, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """Programs [rows, …] on inputs [rows, …]: each different program once, on all rows that hold it."""
+    """Programs [rows, …] of one kind on inputs [rows, …]: each different program once, on all rows that hold it.
+    Outputs of networks [rows, n, C] are turned, so that classes come first."""
     groups = _groups(codes.detach().cpu().numpy().tobytes(), codes.shape[0])
+    first = groups.plans[0]
+    values = [constants, *(value.mT if wide else value for value, wide in zip(inputs, first.wide, strict=True))]
     if len(groups.plans) == 1:
-        return _interpret(groups.plans[0], constants, inputs)
+        return _interpret(first, values)
     to, back = (None if order is None else order.to(codes.device) for order in (groups.order, groups.back))
-    sorted_ = [value if to is None else value[to] for value in (constants, *inputs)]
-    parts = zip(*(value.split(groups.sizes) for value in sorted_), strict=True)
-    found = [_interpret(plan, part[0], part[1:]) for plan, part in zip(groups.plans, parts, strict=True)]
+    parts = zip(*((value if to is None else value[to]).split(groups.sizes) for value in values), strict=True)
+    found = [_interpret(plan, part) for plan, part in zip(groups.plans, parts, strict=True)]
     piled = [torch.cat(each) for each in zip(*found, strict=True)]
     return tuple(each if back is None else each[back] for each in piled)
 
 
 @dataclass(frozen=True)
 class _Plan:
-    """A program as it is run: which inputs are `wide` (outputs of a network), which `constants` are used, and for each
-    instruction whose result is used its register, its function and its operands, each with the index that gives it the
-    dimensions that it broadcasts by."""
+    """A program as it is run: the registers that outlive it (`outputs`), which inputs are `wide` (outputs of a
+    network), which `constants` are used, and for each instruction whose result is used its register, its function and
+    its operands, each with the index that gives it the dimensions that it broadcasts by."""
 
-    program: Program
+    outputs: tuple[int, ...]
     wide: list[bool]
     constants: list[int]
     steps: list[tuple[int, Function, list[tuple[int, tuple[Any, ...]]]]]
@@ -123,7 +125,7 @@ def _plan(code: bytes) -> _Plan:
     steps = [(RESULT + i, FUNCTIONS[each.operator], _aligned(each, kinds)) for i, each in enumerate(program.code)
              if RESULT + i in used]  # fmt: skip
     wide = [WIDTH[kind] == 2 for kind in program.form.inputs.values()]
-    return _Plan(program, wide, [r for r in sorted(used) if CONSTANT <= r < RESULT], steps)
+    return _Plan(program.outputs, wide, [r for r in sorted(used) if CONSTANT <= r < RESULT], steps)
 
 
 def _aligned(each: Instruction, kinds: dict[int, Kind]) -> list[tuple[int, tuple[Any, ...]]]:
@@ -136,15 +138,14 @@ def _aligned(each: Instruction, kinds: dict[int, Kind]) -> list[tuple[int, tuple
     return found
 
 
-def _interpret(plan: _Plan, constants: Tensor, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """One program on rows [g, …]; outputs of networks [g, n, C] are turned, so that classes come first."""
-    values = {
-        INPUT + i: value.mT if wide else value for i, (value, wide) in enumerate(zip(inputs, plan.wide, strict=True))
-    }
-    values |= {register: constants[:, register - CONSTANT] for register in plan.constants}
+def _interpret(plan: _Plan, given: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """One program on rows [g, …] of constants and inputs."""
+    constants, values = given[0], dict(enumerate(given[1:], start=INPUT))
+    for register in plan.constants:
+        values[register] = constants[:, register - CONSTANT]
     for register, function, operands in plan.steps:
         values[register] = function(*[values[r][to] if to else values[r] for r, to in operands])
-    returned, *kept = (values[register] for register in plan.program.outputs)
+    returned, *kept = (values[register] for register in plan.outputs)
     if returned.dim() == 3:  # one shape for all programs of a kind, so that lives with different ones fit in one batch
-        returned = returned[:, 0] if returned.shape[1] == 1 else returned.mean(dim=1)
+        returned = returned.squeeze(1) if returned.shape[1] == 1 else returned.mean(dim=1)
     return returned, *kept

@@ -46,6 +46,12 @@ class Program:
     def init(self, params: Params) -> Params:
         dtype = next(iter(params.values())).dtype
         coded = {kind: encode(program, dtype) for kind, program in self._programs().items()}
+        for kind, program in self._programs().items():
+            held = coded[kind][1][: len(program.constants)].tolist()
+            lost = [a for a, b in zip(program.constants, held, strict=True) if not isfinite(b) or (a and not b)]
+            if lost:
+                raise ConfigError(explain(expected=f"constants of rule.{kind}_program that {dtype} can hold",
+                                          got=f"{lost[0]:g}", do="Set float64, or mend the constant."))  # fmt: skip
         constants = [coded[kind][1] if kind in coded else torch.zeros(CONSTANTS, dtype=dtype) for kind in KINDS]
         return {**{kind: code for kind, (code, _) in coded.items()}, "constants": torch.stack(constants),
                 "lr": torch.tensor(self.lr, dtype=dtype)}  # fmt: skip

@@ -22,7 +22,8 @@ def point(engine: Engine, world: World, state: State) -> Point:
     """Where derivatives are taken: the leaves of init and phi, and a displacement of each slot from where it is born
     (at birth itself some derivatives vanish), upwards, for a mean square is never below 0, and so far that its root
     is smooth over the spacing of differences."""
-    at = leaves(state, "init") | leaves(state, "rule")
+    at = {path: leaf for path, leaf in (leaves(state, "init") | leaves(state, "rule")).items()
+          if leaf.is_floating_point()}  # fmt: skip
     generator = torch.Generator().manual_seed(0)
     for path, leaf in leaves(engine.born(world, state), "slots").items():
         if leaf.is_floating_point():
@@ -99,7 +100,7 @@ def test_the_tape_ends_where_it_is_off(pair: tuple[Rule, Engine], make, begin) -
     world = make(rule)
     state = begin(world, [0])
     at = leaves(state, "init") | leaves(state, "rule")
-    watched = {path: leaf.clone().requires_grad_() for path, leaf in at.items()}
+    watched = {path: leaf.clone().requires_grad_() for path, leaf in at.items() if leaf.is_floating_point()}
     lived, own = engine.unroll(world, engine.born(world, put(state, watched)), 2, "life", None)
     assert not own.requires_grad
     assert not any(leaf.requires_grad for leaf in (leaves(lived, "params") | leaves(lived, "slots")).values())

@@ -32,7 +32,7 @@ def test_the_tape_does_not_change_the_life(pair: tuple[Rule, Engine], adjoint: A
     world = make(rule, tasks=2)
     state = begin(world, [0, 1])
     at = leaves(state, "init") | leaves(state, "rule")
-    watched = {path: leaf.clone().requires_grad_() for path, leaf in at.items()}
+    watched = {path: leaf.clone().requires_grad_() for path, leaf in at.items() if leaf.is_floating_point()}
     plain, own = engine.unroll(world, engine.born(world, state), 3, "life", None)
     taped, taped_own = engine.unroll(world, engine.born(world, put(state, watched)), 3, "life", adjoint)
     assert torch.equal(own, taped_own)

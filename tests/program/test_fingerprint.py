@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sandbox.program.fingerprint import answers_gradient, fault, fingerprint, fingerprints, sign_test
+from sandbox.program.fingerprint import _hashed, answers_gradient, fault, fingerprint, fingerprints, sign_test
 from sandbox.program.library import library
 from sandbox.program.program import Program
 from sandbox.program.text import parse
@@ -23,6 +23,7 @@ def update(lines: str) -> Program:
     return program("update", lines)
 
 
+SGD = library()["sgd"]
 SQUARE = "a = sub p y; b = square a"
 
 
@@ -52,11 +53,15 @@ def test_a_positive_factor_is_flagged_and_no_duplicate() -> None:
 
 
 def test_a_sum_of_slopes_would_merge_what_a_vector_tells_apart() -> None:
-    """Probes lie as often above as below, so that slopes of even losses sum to alike numbers."""
-    one, other = (fingerprint(amounts(f"a = sub p y; b = {op} a; return b")) for op in ("abs", "square"))
-    assert one
-    assert other
-    assert one.key != other.key
+    some, others = ([torch.tensor(row, dtype=torch.float64)] for row in ([1.0, 2.0, -3.0], [2.0, 1.0, -3.0]))
+    assert _hashed(SGD, some, 1.0) != _hashed(SGD, others, 1.0)
+
+
+def test_noise_in_the_last_digits_and_the_sign_of_zero_are_no_difference() -> None:
+    row = torch.tensor([1.0, -0.0, 3e-17, -250.0], dtype=torch.float64)
+    same = torch.tensor([1 + 1e-12, 0.0, -1e-13, -250.00000001], dtype=torch.float64)
+    assert _hashed(SGD, [row, -0.0 * row.abs()], 1.0) == _hashed(SGD, [same, 0 * row.abs()], 1.0)
+    assert _hashed(SGD, [row], 1.0) != _hashed(SGD, [row * (1 + 1e-4)], 1.0)
 
 
 def test_minus_zero_is_zero() -> None:

@@ -194,6 +194,14 @@ def test_what_is_no_program_of_its_kind_is_refused_with_its_place(field: str, wo
         Program(**{field: words})
 
 
+@pytest.mark.parametrize("number", ["1e300", "1e-60"])
+def test_a_constant_that_the_weights_dtype_cannot_hold_is_refused(number: str) -> None:
+    rule = Program(f"loss amounts; d = sub p y; e = mul {number} d; f = abs e; return f")
+    assert rule.fault(rule.init({"w": torch.zeros(1, dtype=torch.float64)})) == ""
+    with pytest.raises(ConfigError, match=r"rule\.loss_program that torch\.float32 can hold"):
+        rule.init({"w": torch.zeros(1)})
+
+
 def test_a_fault_of_phi_is_told_and_an_edit_of_the_other_kind_is_one() -> None:
     rule = Program("huber", "adam")
     phi = rule.init({"w": torch.zeros(3)})
