@@ -26,7 +26,7 @@ Message = Mapping[str, str]
 class OutageError(SourceError):
     """No answer can be had: how many `requests` were sent, in how many `seconds`."""
 
-    def __init__(self, said: str, requests: int, seconds: float) -> None:
+    def __init__(self, said: str, requests: int = 0, seconds: float = 0.0) -> None:
         super().__init__(said)
         self.requests, self.seconds = requests, seconds
 
@@ -179,7 +179,7 @@ def _told(error: Exception) -> str:
         }
         return known.get(kind, kind)
     wrote = "" if status in (401, 403) else " ".join(str(getattr(error, "message", "")).split())[:200]
-    return f"HTTP {status} {wrote}".strip()
+    return f"HTTP {status} {''.join(each for each in wrote if each.isprintable())}".strip()
 
 
 def limited(response: Any, seconds: float) -> Any:

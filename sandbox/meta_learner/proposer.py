@@ -23,12 +23,11 @@ from sandbox.program.answer import Read
 from sandbox.program.archive import Archive
 from sandbox.program.canonical import canonical
 from sandbox.program.cascade import Proposal, Screen
-from sandbox.program.formulas import NUMBERS, Formulas, kept_in, paths, seen_in
+from sandbox.program.formulas import EDITABLE, NUMBERS, Formulas, kept_in, paths, seen_in
 from sandbox.program.program import Program
 from sandbox.program.tensor import decode, encode
 from sandbox.program.text import write
 
-EDITABLE = ("rule/loss", "rule/update")
 PROPOSED, NONE_VALID, SPENT, OUTAGE = range(4)  # what a conversation has come to
 SAID = ("a proposal", "no edit: none of the model's answers can be tried", "no edit: the budget is spent",
         "no edit: an outage, nobody answered")  # fmt: skip
@@ -69,7 +68,7 @@ class Proposer:
         if not NAME.match(self.key_variable):
             raise ConfigError(explain(expected="the NAME of an environment variable at meta_learner.key_variable",
                                       got="another form", do="Never the key itself: it would be kept."))  # fmt: skip
-        least = {"shown": 1, "most": 1, "calls": 0, "tokens": 0, "seconds": 0, "retries": 0}
+        least = {"shown": 1, "most": 2, "calls": 0, "tokens": 0, "seconds": 0, "retries": 0}
         low = [name for name, at_least in least.items() if not getattr(self, name) >= at_least]
         if low or not self.timeout > 0:
             raise ConfigError(explain(expected="budgets and limits that are not negative, timeout above 0",

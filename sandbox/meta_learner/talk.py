@@ -35,9 +35,14 @@ class Talk:
         is spent before one can. Raises `OutageError` where no answer can be had."""
         new = self.messages
         for _ in range(ATTEMPTS):
-            if any(used >= most for used, most in zip(self.spent, left, strict=True)):
+            if self._over(left):
                 return None
-            words = self._said(new, left[2] - self.spent[2])
+            try:
+                words = self._said(new, left[2] - self.spent[2])
+            except OutageError:
+                if self._over(left):  # the budget's last seconds were too few
+                    return None
+                raise
             found, (stage, why) = self._read(words)
             if not why:
                 return found
@@ -70,6 +75,9 @@ class Talk:
         self._charge(reply.requests, reply.tokens, reply.seconds)
         self.exchanges.append({"messages": list(new), **asdict(reply), "seconds": round(reply.seconds, 3)})
         return reply.text
+
+    def _over(self, left: Sequence[float]) -> bool:
+        return any(used >= most for used, most in zip(self.spent, left, strict=True))
 
     def _charge(self, *costs: float) -> None:
         self.spent = [used + cost for used, cost in zip(self.spent, costs, strict=True)]

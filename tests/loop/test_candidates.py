@@ -97,6 +97,19 @@ def test_lives_that_edit_themselves_vary_each_for_itself(loop, sines):
     assert len({tuple(seen.scores.tolist()) for seen in tries.seen}) == 6
 
 
+def test_candidates_that_change_nothing_differ_by_luck_where_lives_are_unpaired(loop, sines, lived):
+    paired, apart = Tries(rates=(0.01,) * 3), Tries(rates=(0.01,) * 3)
+    made = loop(sines(), paired, Better())
+    same = lived(made, seeds=1, steps=1)[-1]
+    assert len(set(paired.seen[0].scores.tolist())) == 1
+    after, before = (word.split()[0] for word in same.why[0].split(" after, "))
+    assert after == before
+    alone = lived(replace(loop(sines(), apart, Better()), unpaired=True), seeds=1, steps=1)[-1]
+    assert len(set(apart.seen[0].scores.tolist())) == 3
+    after, before = (float(word.split()[0]) for word in alone.why[0].split(" after, "))
+    assert after != before
+
+
 def test_a_population_of_another_size_is_malformed(loop, sines, lived, monkeypatch):
     monkeypatch.setattr(Tries, "vary", lambda self, psi, seen: {LR: torch.ones(2, dtype=torch.float64)})
     with pytest.raises(EditError, match="3 candidates at 'rule/lr'"):

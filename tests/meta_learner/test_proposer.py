@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -297,6 +298,15 @@ def test_an_outage_stops_the_run_or_is_told_as_one(stage):
     assert record.state.meta["1"]["spent"][0, 0] == 1
 
 
+def test_the_last_seconds_of_a_budget_are_no_outage(stage):
+    stage.plays(stalls)
+    records = run(loop(seconds=0.2), 2)
+    assert [record.note for record in records[1:]] == [
+        "no edit: none of the model's answers can be tried", "no edit: the budget is spent"]  # fmt: skip
+    error = pickle.loads(pickle.dumps(OutageError("gone", 1, 2.0)))  # as it comes back from a process of a sweep
+    assert str(error) == "gone"
+
+
 def test_a_server_that_is_gone_is_an_outage(stage, monkeypatch):
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
     with pytest.raises(OutageError, match="a broken connection"):
@@ -436,3 +446,6 @@ def test_without_an_endpoint_one_line_says_what_to_set(monkeypatch: pytest.Monke
     with pytest.raises(ConfigError, match=r"Set meta_learner\.model"):
         run(loop(model=""))
     assert run(loop(Always(), model="scripted"))[-1].verdict == [Verdict.ACCEPTED]
+    monkeypatch.setattr("sandbox.meta_learner.endpoint.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="pip install 'reflective-sandbox"):
+        run(loop(model="scripted"))
