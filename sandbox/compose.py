@@ -101,12 +101,7 @@ def _made(root: str, name: str, arguments: Sequence[str], known: Sequence[Place]
     bundles = [word for word in arguments if word.partition("=")[0] in BUNDLES]
     if any(mark in word for word in bundles for mark in ",({$*"):
         return True
-    return bool(bundles) and f"{root}.{name}" in _nodes(raw(bundles, named(arguments)))
-
-
-def _nodes(config: DictConfig) -> set[str]:
-    """The places of all meters and trackers."""
-    return {f"{root}.{name}" for root in SEVERAL for name in config.get(root) or ()}
+    return bool(bundles) and name in (raw(bundles, named(arguments)).get(root) or ())
 
 
 def _there(root: str, rest: Sequence[str], value: str, known: Sequence[Place]) -> None:
@@ -193,7 +188,7 @@ def label_of(choices: Mapping[str, Any], words: Sequence[str]) -> str:
 def settled(config: DictConfig, choices: Mapping[str, Any], words: Sequence[str],
             places: Sequence[Place] = ()) -> dict[str, Any]:  # fmt: skip
     """`config` with each member's settings its own: its yaml's, what was set for it on the command line, and what a
-    preset or an experiment set, if it is the one that they had chosen.
+    preset or an experiment set, if it is the one that each of them had chosen.
 
     A class that is named in place of a member's own starts from its own defaults. `words` are the overrides of the job,
     `places` the folders that its command line names.
@@ -205,13 +200,22 @@ def settled(config: DictConfig, choices: Mapping[str, Any], words: Sequence[str]
     others = [word for word, key in zip(words, _keys(words), strict=True) if key not in SINGLE]
     meant = raw(others, places).hydra.runtime.choices if swapped else choices
     usual = raw([*_bare(BUNDLES), *(f"{group}={member}" for group, member in named.items())], places)
+    given = _by_preset(choices, places)
     for group, member in named.items():
-        if meant.get(group) != member:
-            only = [*_bare(BUNDLES), f"{group}={member}", *_within(group, words)]
-            found[group] = raw(only, places).get(group)
+        swapped_by_words = meant.get(group) != member
+        if swapped_by_words or given.get(group, member) != member:
+            bundles = _bare(BUNDLES) if swapped_by_words else ["preset=[]", f"experiment={choices['experiment']}"]
+            found[group] = raw([*bundles, f"{group}={member}", *_within(group, words)], places).get(group)
         if isinstance(found.get(group), DictConfig) and "_target_" in found[group]:
             found[group] = _of_its_class(group, usual[group], found[group], words, places)
     return found
+
+
+def _by_preset(choices: Mapping[str, Any], places: Sequence[Place]) -> Mapping[str, Any]:
+    """What a preset chooses by itself, where an experiment stands on it."""
+    if not all(isinstance(choices.get(bundle), str) for bundle in BUNDLES):
+        return {}
+    return raw([f"preset={choices['preset']}", "experiment=[]"], places).hydra.runtime.choices
 
 
 def left_out(config: DictConfig, own: Mapping[str, Any], words: Sequence[str]) -> list[str]:
@@ -234,9 +238,8 @@ def _same(one: Any, other: Any) -> bool:
     return one == other or (one != one and other != other)  # NaN is itself here
 
 
-def _of_its_class(
-    group: str, usual: DictConfig, node: DictConfig, words: Sequence[str], places: Sequence[Place]
-) -> Any:
+def _of_its_class(group: str, usual: DictConfig, node: DictConfig, words: Sequence[str],
+                  places: Sequence[Place]) -> Any:  # fmt: skip
     """The node, without what the member's yaml sets for another class than the one that is named in it."""
     typed = [key for key in _keys(_within(group, words)) if key.endswith("._target_")]
     if not typed:

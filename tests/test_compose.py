@@ -137,6 +137,24 @@ def test_a_meter_that_an_experiment_makes_can_be_set(tmp_path):
     assert worded(["experiment=first_light/own,first_light/process", "meter.phy.every=7"])  # its jobs will say it
 
 
+# ---- an experiment on a preset --------------------------------------------------------------------------------------
+
+
+def test_what_a_preset_sets_for_a_member_that_its_experiment_chose_away_reaches_no_other(tmp_path):
+    (tmp_path / "experiment").mkdir()
+    lines = ["# @package _global_", "defaults:", "  - override /preset: loss_search", "  - override /gate: better",
+             "  - override /meta_learner: mutate", "meta_learner: {edits: [rule/update]}"]  # fmt: skip
+    (tmp_path / "experiment" / "mine.yaml").write_text("\n".join(lines))
+    words = ["--config-dir", str(tmp_path), "experiment=mine"]
+    config = composed([*words, "gate.score.over=life"])
+    assert config["gate"] == {
+        "_target_": "sandbox.gate.better.Better",
+        "score": {"objective": "process", "over": "life"},
+    }
+    assert config["meta_learner"] == {"_target_": "sandbox.meta_learner.mutate.Mutate", "edits": ["rule/update"]}
+    assert config["rule"]["lr"] == composed(["preset=loss_search"])["rule"]["lr"]  # the same member: the preset's
+
+
 # ---- folders --------------------------------------------------------------------------------------------------------
 
 
