@@ -38,6 +38,9 @@ def final(choice: str, runs: Path) -> dict[str, list[float]]:
         config["task"] |= {"file": str(runs / "squares.txt"), **TEXT}
         config["model"] |= {"width": 8, "layers": 1}
         config["horizon"] = 3
+    if config["rule"]["_target_"].endswith(".Program"):  # a search is long: a step of it is many lives
+        config |= {"horizon": min(config["horizon"], 6), "tasks": min(config["tasks"], 2)}
+        config["gate"] |= {"trials": 2} if "trials" in config["gate"] else {}
     if "key_variable" in config["meta_learner"]:  # a language model's place is taken by the stand-in that is none
         config["meta_learner"]["model"] = "scripted"
     if "evaluation" in config["meter"]:
