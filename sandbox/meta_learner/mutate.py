@@ -51,8 +51,8 @@ class Mutate:
             move, after = mutated(program, random_program(program.signature, others), noise)
             found, why = now.replaced(kind, after), "it changes nothing" if after == program else fault(after)
             tried.append({"id": int(seen.step) * TRIES + number + 1, "parent": None, "move": move,
-                          "program": found.text, "stage": "sign" if why else "gate", "score": None, "price": 0,
-                          "why": why})  # fmt: skip
+                          "path": f"rule/{kind}", "program": found.text_of(kind), "stage": "sign" if why else "gate",
+                          "score": None, "price": 0, "why": why})  # fmt: skip
             if not why:
                 return Edit(found.edit(seen.visible), f"{move} of {kind}", tried), psi
         return Edit(note="no change was found", tried=tried), psi

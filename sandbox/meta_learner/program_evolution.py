@@ -21,6 +21,7 @@ from sandbox.program.archive import (
     Fate,
     append,
     empty,
+    holds,
     in_force,
     lived,
     lives,
@@ -94,7 +95,7 @@ class ProgramEvolution:
     def needs(self) -> Needs:
         leaves = paths(self.edits)
         return Needs(edits=leaves, reads=leaves, noise=self.proposals * EACH, population=self.population,
-                     vmapped=False)  # fmt: skip
+                     vmapped=False, lasting=True)  # fmt: skip
 
     def init(self, edited: Mapping[str, Tensor]) -> Params:
         archive = with_current(empty(self.capacity), seen_in(edited), 0)
@@ -114,6 +115,7 @@ class ProgramEvolution:
         now, archive = self._standing(psi, seen)
         again, proposals = self._again(archive), self._proposals(archive, now, seen)
         numbers, archive, tried = _after(archive, again, proposals, seen)
+        tried = [*_entered(psi, archive), *tried]
         standing = float(seen.scores[0])
         archive = retained(archive, self.retention, partial(_cell, archive))
         often = [number for number in unjudged(archive) if lives(archive, number) >= self.lives]
@@ -176,8 +178,9 @@ def _after(archive: Archive, again: Sequence[int], proposals: Sequence[Proposal]
         number, now = int(archive["count"]), None if each.why else next(found)
         archive = _with(archive, each, now, int(seen.step))
         numbers[number] = inf if now is None else now
-        tried.append({"id": number, "parent": each.parent, "move": each.move, "program": each.formulas.text,
-                      "stage": each.stage, "score": now, "price": 0 if each.why else price,
+        tried.append({"id": number, "parent": each.parent, "move": each.move, "path": f"rule/{each.kind}",
+                      "program": each.formulas.text_of(each.kind), "stage": each.stage, "score": now,
+                      "price": 0 if each.why else price,
                       "why": each.why or ("its life went non-finite" if now is None else "")})  # fmt: skip
     return numbers, archive, tried
 
@@ -187,6 +190,18 @@ def _told_again(archive: Archive, number: int, now: float | None, price: int) ->
     return {"id": number, "parent": int(archive["parent"][at]), "move": "again",
              "program": kept_in(archive["code"][at], archive["constants"][at]).text, "stage": "practice",
              "score": now, "price": price, "why": "" if now is not None else "its life went non-finite"}  # fmt: skip
+
+
+def _entered(psi: Params, archive: Archive) -> list[dict[str, Any]]:
+    """What somebody else has put in force since, which is an entry now: told for each of its programs."""
+    number = int(psi["count"])
+    if not holds(archive, number) or archive["fate"][place(archive, number)] != Fate.KNOWN:
+        return []
+    at = place(archive, number)
+    found = kept_in(archive["code"][at], archive["constants"][at])
+    return [{"id": number, "parent": int(archive["parent"][at]), "move": "found in force", "path": f"rule/{kind}",
+             "program": found.text_of(kind), "stage": "practice", "score": None, "price": 0, "why": ""}
+            for kind, _ in found.programs]  # fmt: skip
 
 
 def _with(archive: Archive, proposal: Proposal, now: float | None, step: int) -> Archive:

@@ -8,7 +8,7 @@ practice, and gate.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
@@ -25,8 +25,8 @@ EACH = UNIFORMS + CHOICES  # uniforms of a proposal
 
 @dataclass(frozen=True)
 class Proposal:
-    """A proposed change: the move that made it of the entry `parent`, the dearest `stage` that it has reached, and
-    `why` it went no further; nothing where it is to live."""
+    """A proposed change of the program of one `kind`: the move that made it of the entry `parent`, the dearest `stage`
+    that it has reached, and `why` it went no further; nothing where it is to live."""
 
     formulas: Formulas
     parent: int
@@ -35,6 +35,7 @@ class Proposal:
     why: str = ""
     text: int = 0
     function: int = 0
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,12 @@ class Proposer:
         parent, partner = (formulas_of(archive, number, now) for number in family)
         kind, program = Draw([which]).choose(parent.programs)
         if random < self.fresh:
-            return Proposal(parent.replaced(kind, random_program(program.signature, noise)), family[0], "random")
+            found = parent.replaced(kind, random_program(program.signature, noise))
+            return Proposal(found, family[0], "random", kind=kind)
         move, after = mutated(program, partner.by_kind[kind], noise)
         why = "it changes nothing" if after == program else ""
-        return Proposal(parent.replaced(kind, after), family[0], move, "language" if why else "practice", why)
+        stage = "language" if why else "practice"
+        return Proposal(parent.replaced(kind, after), family[0], move, stage, why, kind=kind)
 
 
 def formulas_of(archive: Archive, number: int, now: Formulas) -> Formulas:
@@ -108,4 +111,4 @@ class Screen:
 
 
 def _ended(proposal: Proposal, stage: str, why: str, text: int = 0, function: int = 0) -> Proposal:
-    return Proposal(proposal.formulas, proposal.parent, proposal.move, stage, why, text, function)
+    return replace(proposal, stage=stage, why=why, text=text, function=function)

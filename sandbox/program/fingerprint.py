@@ -24,9 +24,12 @@ from sandbox.program.tensor import encode
 DIGITS = 6
 FLOOR = 1e-10  # of the largest number of a group: what is smaller there counts as 0
 ANSWER = 1e-3
-STEPS, LR, WEIGHTS = 6, 0.1, 12
+TIMES = (1, 2, 3, 4, 5, 6, 8, 12, 20, 50, 100, 1000)  # what an update is told of the time, step after step
+EARLY, LR, WEIGHTS = 6, 0.1, 12
 OUTPUTS, USUAL = 3, 24
 TINY, HUGE = 1e-6, 1e3
+SIZES = (TINY, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 15.0, 20.0, 30.0, 50.0, 100.0, 200.0, 300.0, 500.0, HUGE)
+"""Of probes of losses. Limits lie between them: what tells min(4, |d|) from min(8, |d|) is an error of 5."""
 
 Groups = list[Tensor]  # numbers of alike size, [programs, numbers] each
 Inputs = Mapping[str, Tensor]
@@ -72,18 +75,18 @@ def _alone(program: Program) -> Probed:
 
 def answers_gradient(program: Program) -> bool:
     """Whether an update moves otherwise when it is handed other gradients of usual size: by more than `ANSWER` of its
-    own length, over six steps. What has its direction from elsewhere, from the weights say, has learned nothing."""
-    one, other = (torch.cat(_steps([program], _course(number))[:STEPS], dim=1) for number in (0, 1))
+    own length, over `EARLY` steps. What has its direction from elsewhere, from the weights say, has learned nothing."""
+    one, other = (torch.cat(_steps([program], _course(number)[:EARLY])[:EARLY], dim=1) for number in (0, 1))
     return bool((one - other).norm() > ANSWER * one.norm())  # never where one of them is not finite
 
 
 def sign_test(program: Program) -> bool:
     """Whether more probes say that the program goes the right way than say the wrong one: a loss falls as the
     prediction nears the target (for classes, as the target's output rises above the others; for preferences, as the
-    chosen answer becomes likelier than the rejected one); the first step of an update goes against the gradient."""
+    chosen answer becomes likelier than the rejected one); of an update, its first three steps."""
     if program.form.slots:
-        course = _course(0)
-        gradients, moves = course[: STEPS // 2], _steps([program], course)[: STEPS // 2]
+        gradients = _course(0)[: EARLY // 2]
+        moves = _steps([program], gradients)[: len(gradients)]
         along = torch.cat(
             [(move[0] * gradient[:WEIGHTS]).sum()[None] for move, gradient in zip(moves, gradients, strict=True)]
         )
@@ -99,12 +102,13 @@ def sign_test(program: Program) -> bool:
 
 
 def _slopes(programs: Sequence[Program]) -> Groups:
-    """Slopes in what is predicted, of probes of usual size, of tiny and of huge ones."""
+    """Slopes in what is predicted, of probes of usual size, and of each of `SIZES`."""
     form = programs[0].form
-    groups: Groups = []
-    for inputs in (_usual(form), _extreme(form, TINY), _extreme(form, HUGE)):
-        groups.append(torch.cat([slope.flatten(1) for slope in _slope(programs, inputs).values()], dim=1))
-    return groups
+    probes = [_usual(form), *(_extreme(form, size) for size in SIZES)]
+    together = {name: torch.cat([inputs[name] for inputs in probes]) for name in form.inputs}
+    counts = [len(next(iter(inputs.values()))) for inputs in probes]
+    parts = zip(*(slope.split(counts, dim=1) for slope in _slope(programs, together).values()), strict=True)
+    return [torch.cat([slope.flatten(1) for slope in part], dim=1) for part in parts]
 
 
 def _slope(programs: Sequence[Program], inputs: Inputs) -> dict[str, Tensor]:
@@ -160,19 +164,19 @@ def _course(number: int) -> tuple[Tensor, ...]:
     generator = torch.Generator().manual_seed(number)
     sizes = torch.tensor([0, TINY, 1e-3, 1, 30, HUGE], dtype=torch.float64).repeat(WEIGHTS // 6)
     mean = torch.randn(2 * WEIGHTS, generator=generator, dtype=torch.float64)
-    noisy = [mean + torch.randn(2 * WEIGHTS, generator=generator, dtype=torch.float64) for _ in range(STEPS)]
+    noisy = [mean + torch.randn(2 * WEIGHTS, generator=generator, dtype=torch.float64) for _ in TIMES]
     return tuple(torch.cat([step[:WEIGHTS], step[WEIGHTS:] * sizes]) for step in noisy)
 
 
 def _steps(programs: Sequence[Program], course: Sequence[Tensor]) -> Groups:
-    """What each step returns [programs, weights], of two lives: one meets gradients of usual size, one of all sizes.
-    In either the weights move along by `LR`."""
+    """What each step of a course returns [programs, weights], of two lives: one meets gradients of usual size, one of
+    all sizes. In either the weights move along by `LR`."""
     code, constants = (torch.stack(parts) for parts in zip(*map(encode, programs), strict=True))
     groups: list[Groups] = []
     for life in range(2):
         w = torch.linspace(-1, 2, WEIGHTS, dtype=torch.float64).expand(len(programs), -1)
         slots, moves = [torch.zeros_like(w)] * len(programs[0].form.slots), list[Tensor]()
-        for t, gradient in enumerate(course, start=1):
+        for t, gradient in zip(TIMES, course, strict=False):
             g = gradient[life * WEIGHTS : (life + 1) * WEIGHTS].expand_as(w)
             moved, *slots = run_rows(code, constants, [g, w, w.new_full((len(w),), t), *slots])
             w = w - LR * moved

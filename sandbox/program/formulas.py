@@ -38,7 +38,11 @@ class Formulas:
     @property
     def text(self) -> str:
         """The canonical texts, one after the other."""
-        return "\n".join(write(canonical(program)) for _, program in self.programs)
+        return "\n".join(self.text_of(kind) for kind, _ in self.programs)
+
+    def text_of(self, kind: str) -> str:
+        """The canonical text of the program of one kind."""
+        return write(canonical(self.by_kind[kind]))
 
     @property
     def text_key(self) -> int:

@@ -13,6 +13,7 @@ from sandbox.lines.line import Line, Reader
 from sandbox.report.read import Run
 
 ASKED = "gate"  # the stage of the candidate that was asked for
+FOUND = "found in force"  # the move of what somebody else has put in force
 BEST = 5  # of those that were never asked for, so many are told with their line of descent
 
 
@@ -38,7 +39,12 @@ class Formula:
 @dataclass
 class Genealogy:
     """The programs of one seed in order of appearance; `fallen` counts candidates that were never lived, by (stage,
-    why); `price`: inner steps spent on candidates; `stands`: the place of what is in force at each path."""
+    why); `price`: inner steps spent on candidates; `stands`: the place of what is in force at each path.
+
+    `texts` {(path, text): place}; `ids` {a candidate's id: {path: place}}, for a candidate is a program at each path
+    that its meta-learner edits, and changes one of its parent's, `main` {id: place}. What stands at the start has the
+    id 0.
+    """
 
     seed: int
     formulas: list[Formula] = field(default_factory=list[Formula])
@@ -46,41 +52,44 @@ class Genealogy:
     price: int = 0
     stands: dict[str, int] = field(default_factory=dict[str, int])
     before: dict[str, int] = field(default_factory=dict[str, int])
-    known: dict[Any, int] = field(default_factory=dict[Any, int])
+    texts: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
+    ids: dict[int, dict[str, int]] = field(default_factory=dict[int, dict[str, int]])
+    main: dict[int, int] = field(default_factory=dict[int, int])
 
     def begin(self, texts: Mapping[str, str]) -> None:
         """What stands at the start."""
         for path, text in texts.items():
-            self.stands[path] = self.known[path, text] = self._add(Formula(text, None, 0, path))
+            self.stands[path] = self._met(path, text, None, 0, "")
+        self.ids[0] = dict(self.stands)
 
-    def tried(self, step: int, path: str, one: Mapping[str, Any]) -> None:
-        """A candidate, as its meta-learner tells of it."""
+    def tried(self, step: int, one: Mapping[str, Any]) -> None:
+        """A candidate, as its meta-learner tells of it. One whose parent nobody has told of stands below the start."""
         self.price += int(one.get("price") or 0)
-        key, text, score = one.get("id"), str(one.get("program") or ""), one.get("score")
-        if key is None or (score is None and one.get("stage") != "gate" and ("id", key) not in self.known):
+        key, score, path = one.get("id"), one.get("score"), one.get("path")
+        lived = score is not None or one.get("stage") == ASKED or one.get("move") == FOUND
+        if key is None or (key not in self.ids and (not lived or path is None)):
             self.fallen[str(one.get("stage", "")), str(one.get("why", ""))] += 1
             return
-        if ("id", key) not in self.known:
-            parent = self.known.get(("id", one.get("parent")), self.stands.get(path))
-            place = self.known.get((path, text))
-            if place is None:
-                place = self._add(Formula(text, parent, step, path, str(one.get("move", ""))))
-            self.known["id", key] = self.known[path, text] = place
-        scores = self.formulas[self.known["id", key]].scores
-        if isinstance(score, int | float) and score not in scores:  # told again, when it is asked for, it is one life
-            scores.append(float(score))
+        if path is not None and path not in (mine := self.ids.setdefault(key, {})):
+            family = self.ids.get(one.get("parent", 0), self.ids.get(0, {}))
+            mine |= {at: place for at, place in family.items() if at not in mine}
+            text, move = str(one.get("program") or ""), str(one.get("move", ""))
+            mine[path] = self._met(path, text, family.get(path), step, move)
+            self.main[key] = mine[path]
+        if isinstance(score, int | float):
+            self.formulas[self.main[key]].scores.append(float(score))
 
-    def asked(self, step: int, path: str, text: str, verdict: str, why: str, key: Any = None) -> None:
-        """What was asked for at a path, and what became of it. `key`: the candidate that it was, where that is told;
+    def asked(self, step: int, texts: Mapping[str, str], verdict: str, why: str, key: int | None) -> None:
+        """What was asked for at each path, and what became of it. `key`: the candidate that it was, where that is told;
         its text may be another of the same meaning."""
-        place = self.known.get(("id", key), self.known.get((path, text)))
-        if place is None:
-            place = self._add(Formula(text, self.stands.get(path), step, path))
-            self.known[path, text] = place
-        self.formulas[place].asked.append((step, verdict, why))
         if verdict == "accepted":
             self.before = dict(self.stands)
-            self.stands[path] = place
+        told = {} if key is None else self.ids.get(key, {})
+        for path, text in texts.items():
+            place = told[path] if path in told else self._met(path, text, self.stands.get(path), step, "")
+            self.formulas[place].asked.append((step, verdict, why))
+            if verdict == "accepted":
+                self.stands[path] = place
 
     def back(self) -> None:
         """The life went non-finite: what stood before the last accepted edit stands again."""
@@ -101,9 +110,12 @@ class Genealogy:
         chosen += [place for place, one in enumerate(self.formulas) if one.asked or one.parent is None]
         return sorted({ancestor for place in chosen for ancestor in self.line(place)})
 
-    def _add(self, one: Formula) -> int:
-        self.formulas.append(one)
-        return len(self.formulas) - 1
+    def _met(self, path: str, text: str, parent: int | None, step: int, move: str) -> int:
+        """The place of a program at a path: a new one where its text is new there."""
+        if (path, text) not in self.texts:
+            self.texts[path, text] = len(self.formulas)
+            self.formulas.append(Formula(text, parent, step, path, move))
+        return self.texts[path, text]
 
 
 def genealogies(run: Run) -> list[Genealogy]:
@@ -126,16 +138,15 @@ def _grow(tree: Genealogy, line: Line, row: int) -> None:
     texts = {path: said[row] for path, said in line["text"].items() if said[row]}
     if not line["step"]:
         return tree.begin(texts)
-    path = next(iter(texts), next(iter(tree.stands), ""))
-    chosen = None
+    chosen: int | None = None
     for one in _of(line["tried"], row):
-        tree.tried(line["step"], path, one)
+        tree.tried(line["step"], one)
         chosen = one.get("id") if one.get("stage") == ASKED else chosen
     verdict = line["verdict"][row]
     if verdict == "rolled back":
-        return tree.back()
-    for at, text in texts.items() if verdict != "no edit" else ():
-        tree.asked(line["step"], at, text, verdict, line["why"][row], chosen)
+        tree.back()
+    elif verdict != "no edit":
+        tree.asked(line["step"], texts, verdict, line["why"][row], chosen)
     return None
 
 

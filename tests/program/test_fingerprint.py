@@ -125,3 +125,16 @@ def test_no_generator_is_touched() -> None:
     before = torch.get_rng_state()
     fingerprint(amounts("a = sub p y; b = softplus a; return b"))
     assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("size", ["abs", "softplus"])
+def test_limits_between_the_usual_and_the_huge_are_told_apart(size: str) -> None:
+    limits = (2.5, 4, 6, 8, 12, 100, 400)
+    made = [amounts(f"d = sub p y; s = {size} d; c = min {limit} s; return c") for limit in limits]
+    assert len({found.key for each in made if (found := fingerprint(each))}) == len(made)
+
+
+def test_times_are_told_apart() -> None:
+    made = [update(f"u = min t {last}; x = div g u; return x") for last in (3, 6, 10, 40, 100)]
+    made += [update(f"u = sub {last} t; x = where u g 0; return x") for last in (3, 7, 10, 40)]
+    assert len({found.key for each in made if (found := fingerprint(each))}) == len(made)

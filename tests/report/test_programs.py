@@ -22,7 +22,7 @@ SGD = "update\n  return g"
 
 def candidate(ident: int | None, parent: int | None, program: str, score: float | None, **more: Any) -> dict[str, Any]:
     return {"id": ident, "parent": parent, "program": program, "score": score, "stage": "practice", "why": "",
-            "price": 60, "move": "point", **more}  # fmt: skip
+            "price": 60, "move": "point", "path": "rule/loss", **more}  # fmt: skip
 
 
 @pytest.fixture
@@ -68,6 +68,33 @@ def test_scores_of_several_lives_verdicts_and_prices_are_kept(run: Path) -> None
 
 def test_what_stands_at_the_end_is_counted_over_seeds(run: Path) -> None:
     assert standing(genealogies(find_runs([run])[0])) == [("rule/loss", "|p - y|", 1), ("rule/loss", "(p - y)²", 1)]
+
+
+def test_a_candidate_of_the_start_stands_below_the_start_whatever_is_in_force(run: Path) -> None:
+    grown = genealogies(find_runs([run])[0])[0]
+    grown.tried(3, candidate(7, 0, "loss amounts\n  return p", 0.5))
+    assert grown.formulas[-1].parent == 0
+    assert grown.formulas[grown.stands["rule/loss"]].text == ABSOLUTE
+
+
+def test_lives_of_equal_scores_are_several(run: Path) -> None:
+    grown = genealogies(find_runs([run])[0])[0]
+    for _ in range(2):
+        grown.tried(3, candidate(2, 1, CLIPPED, 0.25))
+    assert grown.formulas[3].scores == [0.03, 0.25, 0.25]
+
+
+def test_where_loss_and_update_are_searched_each_stands_at_its_path_and_both_go_back(run: Path) -> None:
+    grown = genealogies(find_runs([run])[0])[1]
+    grown.tried(3, candidate(8, 0, ABSOLUTE, 0.1))
+    scaled = "update\n  x1 = mul 2 g\n  return x1"
+    grown.tried(3, candidate(9, 8, scaled, 0.05, path="rule/update", stage="gate"))
+    assert grown.formulas[-1].parent == 1  # the update that stood at the start
+    grown.asked(3, {"rule/loss": ABSOLUTE, "rule/update": scaled}, "accepted", "t 9", 9)
+    assert [grown.formulas[place].text for place in grown.stands.values()] == [ABSOLUTE, scaled]
+    assert sum(len(one.asked) for one in grown.formulas if one.step == 3) == 2
+    grown.back()
+    assert [grown.formulas[place].text for place in grown.stands.values()] == [SQUARED, SGD]
 
 
 def test_a_difference_marks_lines() -> None:
