@@ -32,7 +32,7 @@ from sandbox.program.archive import (
     skipped,
     unjudged,
 )
-from sandbox.program.cascade import EACH, Proposal, Proposer, formulas_of
+from sandbox.program.cascade import EACH, Breeder, Proposal, formulas_of
 from sandbox.program.descent import cell
 from sandbox.program.force import current, with_current
 from sandbox.program.formulas import EDITABLE, Formulas, kept_in, paths, seen_in
@@ -244,7 +244,7 @@ class _Handed:
 @lru_cache(maxsize=64)
 def _proposed(editor: ProgramEvolution, wanted: int, handed: _Handed) -> tuple[Proposal, ...]:
     fresh = 1.0 if editor.moves == "random" else editor.fresh
-    return tuple(Proposer(editor.parents, fresh, wanted).proposed(handed.archive, handed.now, handed.noise))
+    return tuple(Breeder(editor.parents, fresh, wanted).proposed(handed.archive, handed.now, handed.noise))
 
 
 def _cell(archive: Archive, number: int) -> tuple[int, ...]:

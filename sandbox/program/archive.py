@@ -41,7 +41,6 @@ class Fate(IntEnum):
 
 
 BARREN = (Fate.DEAD, Fate.REFUSED)  # no parents
-JUDGED = (Fate.ASKED, Fate.REJECTED, Fate.ACCEPTED, Fate.REFUSED)
 
 
 @dataclass(frozen=True)

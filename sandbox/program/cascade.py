@@ -39,7 +39,7 @@ class Proposal:
 
 
 @dataclass(frozen=True)
-class Proposer:
+class Breeder:
     """Draws proposals from an archive until `wanted` of them are to live or the noise is spent. A share `fresh` of them
     is a random program, whose parent is only who it is compared with."""
 
