@@ -101,8 +101,9 @@ class Checked(Protocol):
     """A rule that can't run every phi of the right shapes, such as one of programs. An edit that it finds a fault with
     is malformed, and says why."""
 
-    def fault(self, phi: Params) -> str:
-        """What is wrong with one row of phi; empty where nothing is."""
+    def fault(self, phi: Params, edited: Sequence[str] = ()) -> str:
+        """What is wrong with one row of phi, of which an edit has just set the leaves `edited`; empty where nothing
+        is."""
         ...
 
 

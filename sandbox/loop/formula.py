@@ -13,9 +13,9 @@ def faults(rule: Rule, state: State, edit: Edit) -> dict[int, str]:
     """{seed's row: what is wrong} of the edited `state`, where its rule finds a fault with phi."""
     if not isinstance(rule, Checked) or not any(path.startswith(RULE) for path in edit.set):
         return {}
-    found: dict[int, str] = {}
+    found, edited = dict[int, str](), [path.removeprefix(RULE) for path in edit.set if path.startswith(RULE)]
     for s in range(state.seeds):
-        said = [fault for phi in phis(state, s) if (fault := rule.fault(phi))]
+        said = [fault for phi in phis(state, s) if (fault := rule.fault(phi, edited))]
         found |= {s: said[0]} if said else {}
     return found
 

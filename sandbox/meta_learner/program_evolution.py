@@ -85,11 +85,16 @@ class ProgramEvolution:
             if value not in known:
                 raise ConfigError(explain(expected=f"meta_learner.{name} among {list(known)}", got=value,
                                           do=did_you_mean(value, known)))  # fmt: skip
-        if not 0 <= self.fresh <= 1 or self.lives < 1 or not (self.lives > 1) <= self.again < self.population - 1:
+        if not 0 <= self.fresh <= 1 or self.lives < 1:
+            raise ConfigError(explain(expected="meta_learner.fresh in [0, 1] and lives of 1 or more",
+                                      got=f"{self.fresh} and {self.lives}",
+                                      do="Leave them out: .1 and 2."))  # fmt: skip
+        if not (self.lives > 1) <= self.again < self.population - 1:
             raise ConfigError(explain(
-                expected="meta_learner.fresh in [0, 1], lives of 1 or more, and again below population - 1 (1 or more "
-                         "where several lives are asked for)",
-                got=f"{self.fresh}, {self.lives} and {self.again}", do="Leave them out: .1, 2 and 4."))  # fmt: skip
+                expected="room for a new candidate in the population, beside what is in force and those of "
+                         "meta_learner.again that live again (1 or more, where lives is)",
+                got=f"population {self.population}, again {self.again}, lives {self.lives}",
+                do=f"Set meta_learner.again={max(1, (self.population - 1) // 4)}, or raise population."))  # fmt: skip
 
     @property
     def needs(self) -> Needs:

@@ -106,6 +106,21 @@ SIGNATURES: tuple[Signature, ...] = (
 BY_SIGNATURE = {signature.name: signature for signature in SIGNATURES}
 
 
+TAKEN: dict[Typing, str] = {
+    "each": "A scalar goes with anything, an example with outputs, weights with scalars.",
+    "softmax": "It takes outputs.",
+    "log_softmax": "It takes outputs.",
+    "gather": "It takes outputs and a label.",
+    "one_hot": "It takes a label and outputs.",
+    "outputs": "It takes outputs.",
+    "reduce": "It takes weights: one number for each parameter.",
+    "pair": "It takes weights twice: one number for each parameter.",
+    "clip": "It takes weights and a scalar.",
+    "shape": "It takes weights: one number for each parameter.",
+}
+"""What operators take, in words."""
+
+
 def kind_of(operator: Operator, kinds: Sequence[Kind]) -> Kind | None:
     """The kind of the result for operands of these kinds; None where the operator doesn't take them."""
     if len(kinds) != operator.takes:

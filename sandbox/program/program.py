@@ -14,6 +14,7 @@ from sandbox.program.language import (
     DEPTH,
     INSTRUCTIONS,
     REAL,
+    TAKEN,
     Kind,
     Signature,
     kind_of,
@@ -110,7 +111,7 @@ def kinds_of(program: Program) -> dict[int, Kind]:
         if found is None:
             got = ", ".join(f"{name_of(program, r)} ({kinds[r]})" for r in each.operands)
             raise _fault(program, i, f"operands that {operator.name} takes ({operator.about})", got,
-                         "A scalar goes with anything, an example with outputs, weights with scalars.")  # fmt: skip
+                         TAKEN[operator.typed])  # fmt: skip
         kinds[RESULT + i] = found
     return kinds
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 
 from sandbox.core.error import did_you_mean, explain
-from sandbox.program.language import BY_NAME, BY_SIGNATURE, CONSTANTS, INSTRUCTIONS, Signature
+from sandbox.program.language import BY_NAME, BY_SIGNATURE, CONSTANTS, INSTRUCTIONS, TAKEN, Kind, Signature, kind_of
 from sandbox.program.program import (
     CONSTANT,
     INPUT,
@@ -38,11 +38,16 @@ def parse(text: str) -> Program:
     """The program that a text says; raises `ProgramError` that names the line.
 
     The first line is the kind of program. Then come lines `name = operator operand …`, for an update `keep slot value`,
-    and at the end `return value`. An operand is an input, a name that stands before, or a number; `#` begins a comment.
+    and at the end `return value`. An operand is an input, a name that stands before, or a number; `#` begins a comment,
+    and `;` may stand for the end of a line.
     """
     if len(text) > LONGEST:
         raise ProgramError(explain(expected=f"at most {LONGEST} characters", got=f"{len(text)}", do="Shorten it."))
-    lines = [(n, line) for n, raw in enumerate(text.splitlines(), start=1) if (line := raw.partition("#")[0].split())]
+    lines = [
+        (n, line)
+        for n, raw in enumerate(text.replace(";", "\n").splitlines(), start=1)
+        if (line := raw.partition("#")[0].split())
+    ]
     if not lines or " ".join(lines[0][1]) not in BY_SIGNATURE:
         got = " ".join(lines[0][1])[:60] if lines else "nothing"
         raise ProgramError(explain(expected="a first line that says the kind of program", got=repr(got),
@@ -65,10 +70,12 @@ class _Draft:
     constants: list[float] = field(default_factory=list[float])
     names: dict[str, int] = field(default_factory=dict[str, int])
     keeps: dict[str, int] = field(default_factory=dict[str, int])
+    kinds: dict[int, Kind] = field(default_factory=dict[int, Kind])
     returns: int | None = None
 
     def __post_init__(self) -> None:
         self.names = {name: INPUT + i for i, name in enumerate(self.signature.inputs)}
+        self.kinds = {INPUT + i: kind for i, kind in enumerate(self.signature.inputs.values())}
 
     def take(self, words: list[str]) -> None:
         """One more line."""
@@ -110,8 +117,16 @@ class _Draft:
                 do=f"{operator} is {BY_NAME[operator].about}."))  # fmt: skip
         if len(self.code) == INSTRUCTIONS:
             raise ProgramError(explain(expected=f"at most {INSTRUCTIONS} instructions", got="more", do="Shorten it."))
-        self.code.append(Instruction(operator, tuple(self._operand(word) for word in operands)))
+        registers = tuple(self._operand(word) for word in operands)
+        kinds = [self.kinds.get(register, "scalar") for register in registers]
+        found = kind_of(BY_NAME[operator], kinds)
+        if found is None:
+            got = ", ".join(f"{word} ({kind})" for word, kind in zip(operands, kinds, strict=True))
+            raise ProgramError(explain(expected=f"operands that {operator} takes ({BY_NAME[operator].about})", got=got,
+                                       do=TAKEN[BY_NAME[operator].typed]))  # fmt: skip
+        self.code.append(Instruction(operator, registers))
         self.names[name] = RESULT + len(self.code) - 1
+        self.kinds[self.names[name]] = found
 
     def _operand(self, word: str) -> int:
         if word in self.names:

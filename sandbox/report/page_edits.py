@@ -85,7 +85,7 @@ def _rows(run: Run) -> Iterator[Row]:
                       for row, seed in enumerate(line["seeds"])}  # fmt: skip
         for row, seed in enumerate(line["seeds"]):
             verdict, now = line["verdict"][row], stands.setdefault(seed, {})
-            asked = {path: _value(line, path, row) for path in line["edit"]} if verdict != "no edit" else {}
+            asked = {path: _value(line, path, row) for path in _told(line)} if verdict != "no edit" else {}
             for path, value in asked.items():
                 before = now.get(path) if line["level"] == top else UNKNOWN
                 yield [line["level"], line["step"], seed, path, before, value, verdict, _why(line, row)]
@@ -96,6 +96,12 @@ def _rows(run: Run) -> Iterator[Row]:
                 now.update(asked)
             elif verdict == "rolled back":
                 stands[seed] = dict(back.get(seed, {}))
+
+
+def _told(line: Line) -> list[str]:
+    """The paths that are worth a row: beside formulas their many numbers are none, for they stand in the formulas."""
+    said, edit = line["text"], line["edit"]
+    return [path for path in edit if path in said or not said or np.size(edit[path].get("value", [0])[0]) <= LONGEST]
 
 
 def _why(line: Line, row: int) -> str:

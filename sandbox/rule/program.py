@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
@@ -61,8 +61,9 @@ class Program:
         lengths = {f"{kind}.length": phi[kind][..., 0, 3].to(phi["lr"].dtype) for kind in KINDS if kind in phi}
         return {"lr": phi["lr"], **lengths}
 
-    def fault(self, phi: Params) -> str:
-        """What is wrong with the programs of one phi; empty where nothing is. They stay of the kinds they began as."""
+    def fault(self, phi: Params, edited: Sequence[str] = ()) -> str:
+        """What is wrong with the programs of one phi; empty where nothing is. They stay of the kinds they began as, and
+        an edit that sets a program with numbers sets these, too: others would stand in their place."""
         for kind, began in self._programs().items():
             try:
                 found = decode(phi[kind], phi["constants"][KINDS.index(kind)])
@@ -71,6 +72,10 @@ class Program:
             if found.signature != began.signature:
                 return f"rule/{kind}: " + explain(expected=f"a program '{began.signature}'", got=f"'{found.signature}'",
                                                   do="What a program is handed doesn't change.")  # fmt: skip
+            if kind in edited and found.constants and "constants" not in edited:
+                return explain(
+                    expected=f"rule/constants beside rule/{kind}, for the program has {len(found.constants)} numbers",
+                    got=f"rule/{kind} alone", do="Set both: sandbox.program.formulas.Formulas.edit does.")  # fmt: skip
         return ""
 
     def written(self, phi: Params) -> Mapping[str, str]:

@@ -129,3 +129,10 @@ def test_a_transcript_is_kept_beside_the_journal_under_its_digest(sines, loop, t
     assert (tmp_path / TRANSCRIPTS / f"{line['transcripts'][1]}.json").read_text() == "seed 1 says .02"
     again = list(replace(made, journal=DiskJournal(tmp_path, sealed=True)).run([0, 1], 2))[-1]
     assert again.digest == first.digest
+
+
+def test_a_program_with_numbers_brings_them(sines, loop) -> None:
+    cauchy, numbers = encode(library()["cauchy"])
+    with pytest.raises(EditError, match=r"expected rule/constants beside rule/loss, .* has 2 numbers; got rule/loss alone"):
+        list(loop(sines(RULE), Rewrites(cauchy)).run([0], 1))
+    assert numbers[:2].tolist() == [0.5, 1.0]
