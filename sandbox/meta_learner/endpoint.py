@@ -17,6 +17,7 @@ BASE_URL = "OPENAI_BASE_URL"
 NAME = re.compile(r"[A-Z][A-Z0-9_]*\Z")  # of an environment variable; no key looks so
 BYTES = 1_000_000  # of an answer: more is cut off
 PAUSE = 0.25  # seconds before half an answer is asked for again, doubled each time
+TOLD = 200  # characters of an error that are told
 SECRET = 8  # characters: a shorter key, such as 'none', is a word and no secret
 SCRIPTED = "scripted"  # the model that is none
 
@@ -98,7 +99,7 @@ class Endpoint:
                     )
                     return self._read(found, messages, sent[0], time.monotonic() - began)
                 except openai.APIError as error:
-                    last = _told(error)
+                    last = self.told(error)
                     break  # the client has tried again as often as it should
                 except (ValueError, TypeError, AttributeError, IndexError) as error:
                     last = f"no answer of the protocol ({type(error).__name__})"  # half an answer, say
@@ -108,6 +109,19 @@ class Endpoint:
             do="Mend the server or the key, then give the same command: the run goes on where it stopped. "
                "meta_learner.outage=skip goes on without an edit.")  # fmt: skip
         raise OutageError(self.scrub(said), sent[0], time.monotonic() - began)
+
+    def told(self, error: Exception) -> str:
+        """An error of the client, in words of ours; what a server wrote is told where it can't be about the key."""
+        status, kind = getattr(error, "status_code", None), type(error).__name__
+        if status is None:
+            known = {
+                "APITimeoutError": "no answer in time",
+                "APIConnectionError": "a broken connection, or too long an answer",
+            }
+            return known.get(kind, kind)
+        wrote = "" if status in (401, 403) else " ".join(str(getattr(error, "message", "")).split())
+        printed = "".join(each for each in wrote if each.isprintable())
+        return f"HTTP {status} {self.scrub(printed)[:TOLD]}".strip()  # cut last: a piece of the key is no key to scrub
 
     def scrub(self, text: str) -> str:
         """The text without the key."""
@@ -167,19 +181,6 @@ def checked_url(url: str) -> str:
         raise ConfigError(explain(expected="a base_url without a password or a query", got="one that holds more",
                                   do="A key belongs in the environment: it is sent as a bearer token."))  # fmt: skip
     return url
-
-
-def _told(error: Exception) -> str:
-    """An error of the client, in words of ours; what a server wrote is told where it can't be about the key."""
-    status, kind = getattr(error, "status_code", None), type(error).__name__
-    if status is None:
-        known = {
-            "APITimeoutError": "no answer in time",
-            "APIConnectionError": "a broken connection, or too long an answer",
-        }
-        return known.get(kind, kind)
-    wrote = "" if status in (401, 403) else " ".join(str(getattr(error, "message", "")).split())[:200]
-    return f"HTTP {status} {''.join(each for each in wrote if each.isprintable())}".strip()
 
 
 def limited(response: Any, seconds: float) -> Any:

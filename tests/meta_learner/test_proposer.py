@@ -15,10 +15,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from httpx2 import Request, Response
+from openai import APIStatusError
 
 from sandbox.archive import lineage
 from sandbox.archive.journal import JOURNAL, DiskJournal
@@ -31,6 +34,7 @@ from sandbox.gate.better import Better
 from sandbox.loop.probe import LoopProbe
 from sandbox.loop.reflect import Loop
 from sandbox.meta_learner.endpoint import Endpoint, OutageError
+from sandbox.meta_learner.proposals import texts
 from sandbox.meta_learner.proposer import Proposer
 from sandbox.meta_learner.scripted import answer
 from sandbox.model.mlp import MLP
@@ -422,6 +426,43 @@ def test_the_key_is_sent_and_written_nowhere(stage, tmp_path):
     while error is not None:
         assert KEY not in f"{error!r}"
         error = error.__cause__ or error.__context__
+
+
+def pieces(text: str) -> list[str]:
+    """Every piece of the key, 8 characters long, that a text holds."""
+    return [KEY[i : i + 8] for i in range(len(KEY) - 7) if KEY[i : i + 8] in text]
+
+
+def kept(folder: Path) -> str:
+    """All that a run folder holds."""
+    return "\n".join(path.read_text() for path in folder.rglob("*") if path.is_file())
+
+
+def test_no_piece_of_the_key_is_kept_wherever_a_message_is_cut(stage, tmp_path):
+    paddings = range(100, 221, 6)  # each cut of a key is in one of them
+    stage.plays(*[reply({"error": {"message": "x" * padding + KEY}}, 404) for padding in paddings])
+    made = replace(loop(outage="skip"), journal=DiskJournal(tmp_path))
+    told = "\n".join(lines(run(made, len(paddings))))
+    assert kept(tmp_path).count("HTTP 404") == len(stage.asked) == len(paddings)
+    assert not pieces(told + kept(tmp_path))
+    for padding in range(100, 221):
+        key = KEY[:9] + "\0" * (padding % 2) + KEY[9:]  # what can't be printed is left out
+        error = APIStatusError("x" * padding + key, response=Response(404, request=Request("POST", "http://h")), body=None)
+        assert not pieces(Endpoint("m", "", "OPENAI_API_KEY", 5.0, 0).told(error))
+
+
+def test_no_piece_of_the_key_is_kept_of_answers_wherever_they_are_cut(stage, tmp_path):
+    paddings = range(100, 221, 12)
+    answers = [f"loss amounts\n  x1 = {'x' * padding}{KEY}\n  return x1" for padding in paddings]
+    answers += [f"change {'x' * (padding - 100)}{KEY}\n  return x1" for padding in paddings]
+    ended = {"choices": [{"index": 0, "finish_reason": KEY, "message": {"role": "assistant", "content": KEY}}]}
+    stage.plays(*answers, said("", **ended))
+    made = replace(loop(), journal=DiskJournal(tmp_path))
+    told = "\n".join(lines(run(made, 1 + len(answers) // 3)))
+    assert len(stage.asked) > len(answers)
+    journal = [why for answer in DiskJournal(tmp_path).answers.values() for why in texts(answer["said"])]
+    assert len(journal) > len(answers)
+    assert not pieces("\n".join([told, kept(tmp_path), *journal]))
 
 
 @pytest.mark.parametrize(("fields", "why"), [
