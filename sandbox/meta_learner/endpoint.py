@@ -17,6 +17,7 @@ BASE_URL = "OPENAI_BASE_URL"
 NAME = re.compile(r"[A-Z][A-Z0-9_]*\Z")  # of an environment variable; no key looks so
 BYTES = 1_000_000  # of an answer: more is cut off
 PAUSE = 0.25  # seconds before half an answer is asked for again, doubled each time
+TOKENS = 10**9  # of an answer: more is no count
 TOLD = 200  # characters of an error that are told
 SECRET = 8  # characters: a shorter key, such as 'none', is a word and no secret
 SCRIPTED = "scripted"  # the model that is none
@@ -101,7 +102,7 @@ class Endpoint:
                 except openai.APIError as error:
                     last = self.told(error)
                     break  # the client has tried again as often as it should
-                except (ValueError, TypeError, AttributeError, IndexError) as error:
+                except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
                     last = f"no answer of the protocol ({type(error).__name__})"  # half an answer, say
                     time.sleep(PAUSE * 2**again if again < self.retries else 0)
         said = explain(
@@ -124,7 +125,8 @@ class Endpoint:
         return f"HTTP {status} {self.scrub(printed)[:TOLD]}".strip()  # cut last: a piece of the key is no key to scrub
 
     def scrub(self, text: str) -> str:
-        """The text without the key."""
+        """The text as it may be kept: without the key, and with ? for what no file holds (half a surrogate pair)."""
+        text = text.encode("utf-8", "replace").decode()
         return text.replace(self._key, "[key]") if len(self._key) >= SECRET else text
 
     @property
@@ -165,10 +167,11 @@ class Endpoint:
         if not isinstance(text, str):
             raise TypeError("content is no text")
         told = getattr(usage, "total_tokens", None)
-        known = isinstance(told, int) and told >= 0
+        known = isinstance(told, int) and 0 <= told <= TOKENS
         guess = (len(text) + sum(len(message["content"]) for message in messages)) // 4
         seconds = 0.0 if self.model == SCRIPTED else seconds  # it is a function, and two runs with it are one
-        return Reply(self.scrub(text), str(choice.finish_reason), sent, told if known else guess, not known, seconds)  # type: ignore[arg-type]
+        text, ended = self.scrub(text), self.scrub(str(choice.finish_reason))
+        return Reply(text, ended, sent, told if known else guess, not known, seconds)  # type: ignore[arg-type]
 
 
 def checked_url(url: str) -> str:

@@ -284,6 +284,7 @@ def test_half_an_answer_is_asked_for_again(stage):
     (stalls, "no answer in time"), (drips, "no answer in time"), (BROKEN, "HTTP 500 .*boiler"),
     (reply(said("x" * 1_100_000)), "too long an answer"), (reply({"choices": []}), "no answer of the protocol"),
     (reply(b"<html>", Content_Type="text/html"), "no answer of the protocol"),
+    (reply(b"[" * 100_000), "no answer of the protocol"), (reply({"choices": {}}), "no answer of the protocol"),
     (reply(b'{"error": {"message": "no such key: ' + KEY.encode() + b'"}}', 404), r"HTTP 404 .*\[key\]"),
 ])  # fmt: skip
 def test_a_server_that_cant_be_had_is_an_outage_that_never_tells_the_key(stage, act, why):
@@ -300,6 +301,27 @@ def test_an_outage_stops_the_run_or_is_told_as_one(stage):
     record = run(loop(outage="skip"))[-1]
     assert (record.verdict, record.note) == ([Verdict.NO_EDIT], "no edit: an outage, nobody answered")
     assert record.state.meta["1"]["spent"][0, 0] == 1
+
+
+def test_half_a_character_and_a_body_without_end_are_no_harm(stage, tmp_path):
+    half, other = "\ud83d", "\udc00"  # of surrogate pairs, which no UTF-8 has
+    choice = {
+        "index": 0,
+        "finish_reason": half,
+        "message": {"role": "assistant", "content": f"loss {half}{KEY}{other}"},
+    }
+    huge = said("", choices=[choice], usage={"total_tokens": 10**400}, id=half, model=half)
+    error = {"error": {"message": half, "type": half, "code": half}}
+    stage.plays(huge, said(f"```\nchange {half}\n```"), said(""), reply(error, 400), reply(b"[" * 100_000),
+                reply(b"[" * 100_000, 400), fenced(ABSOLUTE))  # fmt: skip
+    made = replace(loop(Always(), outage="skip"), journal=DiskJournal(tmp_path))
+    records = run(made, 5)
+    assert [record.verdict[0] for record in records[1:]] == [*[Verdict.NO_EDIT] * 4, Verdict.ACCEPTED]
+    assert [record.note[:18] for record in records[2:5]] == ["no edit: an outage"] * 3
+    assert lines(run(replace(loop(Always(), outage="skip"), journal=DiskJournal(tmp_path, sealed=True)), 5)) == lines(
+        records
+    )
+    assert "loss ?[key]?" in kept(tmp_path)
 
 
 def test_the_last_seconds_of_a_budget_are_no_outage(stage):
@@ -447,7 +469,9 @@ def test_no_piece_of_the_key_is_kept_wherever_a_message_is_cut(stage, tmp_path):
     assert not pieces(told + kept(tmp_path))
     for padding in range(100, 221):
         key = KEY[:9] + "\0" * (padding % 2) + KEY[9:]  # what can't be printed is left out
-        error = APIStatusError("x" * padding + key, response=Response(404, request=Request("POST", "http://h")), body=None)
+        error = APIStatusError(
+            "x" * padding + key, response=Response(404, request=Request("POST", "http://h")), body=None
+        )
         assert not pieces(Endpoint("m", "", "OPENAI_API_KEY", 5.0, 0).told(error))
 
 
