@@ -210,6 +210,39 @@ def test_each_seed_asks_for_itself_and_what_one_is_told_the_other_isnt(stage):
     assert records[-1].state.meta["1"]["spent"][:, 0].tolist() == [2, 2]
 
 
+def test_what_is_judged_is_what_is_kept_and_shown(stage):
+    stage.plays("loss amounts\n  x1 = sub p y\n  x2 = abs x1\n  x3 = mul 0.12345678901234 x2\n  return x3", CUT,
+                "change 2\n  x8 = mul x3 0.12345678901234\n  x7 = aq x8 0.123456789012\n  x6 = mul x7 x8\n  return x6",
+                said("no idea"))  # fmt: skip
+    records = run(loop(Always()), 4)
+    assert records[1].text["rule/loss"][0].endswith("x3 = mul 0.12345679 x2\n  return x3")  # as float32 holds it
+    second, third, fourth = (asked["messages"][1]["content"] for asked in stage.asked[1:4])
+    assert f"called `loss`, accepted as 1:\n```\n{records[1].text['rule/loss'][0]}" in second
+    assert "Proposal 1: accepted" in third
+    assert "accepted as 3" in fourth
+    for shown in (second, third, fourth):
+        assert "0.1234567890" not in shown
+        assert "undone" not in shown
+    assert [tried["id"] for record in records[1:4] for tried in record.tried[0]] == [1, 2, 3]
+    psi = records[3].state.meta["1"]
+    assert (int(psi["current"][0]), int(psi["count"][0])) == (3, 4)
+
+
+def test_the_same_number_in_more_digits_than_the_weights_hold_was_tried_before(stage):
+    program = "loss amounts\n  x1 = sub p y\n  x2 = abs x1\n  x3 = min x2 {}\n  return x3"
+    stage.plays(program.format("0.1"), program.format("0.10000000000001"), said("no idea"))
+    assert "its canonical form was tried before" in run(loop(Always()), 2)[2].tried[0][0]["why"]
+
+
+def test_what_is_0_in_the_weights_and_no_0_in_the_program_is_refused_like_what_is_too_large(stage):
+    for number, told in (("1e-60", "1e-60"), ("1e300", "1e+300")):
+        program = f"loss amounts\n  x1 = sub p y\n  x2 = max x1 {number}\n  x3 = square x2\n  return x3"
+        stage.plays(program, said("no idea"))
+        record = run(loop(Always()))[1]
+        assert record.verdict == [Verdict.NO_EDIT]
+        assert f"constants that torch.float32 can hold; got {told}" in record.tried[0][0]["why"]
+
+
 # ---- bad answers ----------------------------------------------------------------------------------------------------
 
 
