@@ -176,12 +176,16 @@ class Endpoint:
 
 def checked_url(url: str) -> str:
     """The url itself; raises `ConfigError` for one that holds a secret, or is none."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # a host in a bracket that is never closed, say
+        parts = urlsplit("")
     if url and (parts.scheme not in ("http", "https") or not parts.hostname):
         raise ConfigError(explain(expected="a base_url such as http://localhost:8080/v1", got="another form",
                                   do="Give scheme, host and path."))  # fmt: skip
-    if parts.username or parts.password or parts.query:
-        raise ConfigError(explain(expected="a base_url without a password or a query", got="one that holds more",
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ConfigError(explain(expected="a base_url without a password, a query or a fragment",
+                                  got="one that holds more",
                                   do="A key belongs in the environment: it is sent as a bearer token."))  # fmt: skip
     return url
 

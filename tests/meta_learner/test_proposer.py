@@ -34,6 +34,8 @@ from sandbox.gate.better import Better
 from sandbox.loop.probe import LoopProbe
 from sandbox.loop.reflect import Loop
 from sandbox.meta_learner.endpoint import Endpoint, OutageError
+from sandbox.meta_learner.mutate import Mutate
+from sandbox.meta_learner.program_evolution import ProgramEvolution
 from sandbox.meta_learner.proposals import texts
 from sandbox.meta_learner.proposer import Proposer
 from sandbox.meta_learner.scripted import answer
@@ -41,6 +43,7 @@ from sandbox.model.mlp import MLP
 from sandbox.model.module import Module
 from sandbox.replay import replay
 from sandbox.rule.program import Program
+from sandbox.rule.sgd import SGD
 from sandbox.task.sinusoid import Sinusoid
 
 KEY = "sk-a-secret-that-is-nowhere"
@@ -152,7 +155,7 @@ def stage(_served: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
     return _served
 
 
-def loop(gate: Any = None, *, rule: Program | None = None, level: dict[str, Any] | None = None, **fields: Any) -> Loop:
+def loop(gate: Any = None, *, rule: Any = None, level: dict[str, Any] | None = None, **fields: Any) -> Loop:
     """A small world whose loss a model may rewrite."""
     made = Proposer(**{"model": "m", "retries": 0, "timeout": 5.0} | fields)
     world = World(Sinusoid(shots=5), Module(partial(MLP, 1, 1, (8,))), rule or Program())
@@ -525,15 +528,25 @@ def test_no_piece_of_the_key_is_kept_of_answers_wherever_they_are_cut(stage, tmp
 @pytest.mark.parametrize(("fields", "why"), [
     ({"key_variable": KEY}, "the NAME of an environment variable"),
     ({"base_url": "http://me:secret@host/v1"}, "without a password"),
+    ({"base_url": f"http://host/v1#{KEY}"}, "without a password, a query or a fragment"),
+    ({"base_url": f"http://host/v1?k={KEY}"}, "a query"), ({"base_url": f"http://[{KEY}/v1"}, "such as http://localhost"),
     ({"base_url": "localhost:8080"}, "such as http://localhost"),
     ({"request": {"stream": True}}, "yours to set"), ({"calls": -1}, "meta_learner.calls"),
-    ({"timeout": 0.0}, "meta_learner.timeout"), ({"edits": ("rule/lr",)}, "of a rule of programs"),
+    ({"timeout": 0.0}, "meta_learner.timeout"), ({"edits": ("rule/lr",)}, "meta_learner.edits among"),
+    ({"rule": SGD()}, "rule/loss"),
 ])  # fmt: skip
 def test_what_cant_be_meant_is_refused_before_the_first_step(stage, fields, why):
     with pytest.raises((ConfigError, EditError), match=why) as raised:
         run(loop(**fields))
     assert KEY not in str(raised.value)
     assert not stage.asked
+
+
+@pytest.mark.parametrize("edits", [("rule/lr",), (), ("rule/loss", "rule/updates")])
+def test_what_is_no_program_to_edit_is_refused_where_it_is_said(edits):
+    for made in (Proposer, Mutate, ProgramEvolution):
+        with pytest.raises(ConfigError, match=r"expected meta_learner\.edits among .*got \["):
+            made(edits=edits)
 
 
 def test_without_an_endpoint_one_line_says_what_to_set(monkeypatch: pytest.MonkeyPatch):
