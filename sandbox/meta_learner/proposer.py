@@ -23,7 +23,7 @@ from sandbox.program.answer import Read
 from sandbox.program.archive import Archive
 from sandbox.program.canonical import canonical
 from sandbox.program.cascade import Proposal, Screen
-from sandbox.program.formulas import EDITABLE, NUMBERS, Formulas, kept_in, paths, seen_in
+from sandbox.program.formulas import NUMBERS, Formulas, checked_edits, kept_in, paths, seen_in
 from sandbox.program.program import Program
 from sandbox.program.tensor import held
 from sandbox.program.text import write
@@ -65,6 +65,7 @@ class Proposer:
     request: dict[str, Any] = field(default_factory=lambda: {"max_tokens": 2000})
 
     def __post_init__(self) -> None:
+        checked_edits(self.edits)
         if not NAME.match(self.key_variable):
             raise ConfigError(explain(expected="the NAME of an environment variable at meta_learner.key_variable",
                                       got="another form", do="Never the key itself: it would be kept."))  # fmt: skip
@@ -90,10 +91,6 @@ class Proposer:
         self._endpoint.ready()
 
     def init(self, edited: Mapping[str, Tensor]) -> Params:
-        if not set(self.edits) <= set(EDITABLE) or not self.edits or NUMBERS not in edited:
-            raise ConfigError(explain(
-                expected=f"edits among {list(EDITABLE)}, of a rule of programs", got=f"{list(self.edits)}",
-                do="Set rule=program meta_learner.edits=[rule/loss]."))  # fmt: skip
         return proposals.begun(self.most, ATTEMPTS, WORDS, seen_in(edited))
 
     # ---- what is asked of the model ---------------------------------------------------------------------------------
