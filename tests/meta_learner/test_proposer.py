@@ -26,21 +26,24 @@ from openai import APIStatusError
 from sandbox.archive import lineage
 from sandbox.archive.journal import JOURNAL, DiskJournal
 from sandbox.core.error import ConfigError, EditError, SourceError
-from sandbox.core.protocols import Level, World
+from sandbox.core.protocols import Heard, Level, World
 from sandbox.core.record import Record, Verdict
 from sandbox.engine.functional import Functional
 from sandbox.gate.always import Always
 from sandbox.gate.better import Better
 from sandbox.loop.probe import LoopProbe
 from sandbox.loop.reflect import Loop
+from sandbox.meta_learner import proposals
 from sandbox.meta_learner.endpoint import Endpoint, OutageError
 from sandbox.meta_learner.mutate import Mutate
 from sandbox.meta_learner.program_evolution import ProgramEvolution
-from sandbox.meta_learner.proposals import texts
+from sandbox.meta_learner.prompt import prompt
 from sandbox.meta_learner.proposer import Proposer
 from sandbox.meta_learner.scripted import answer
 from sandbox.model.mlp import MLP
 from sandbox.model.module import Module
+from sandbox.program.formulas import Formulas
+from sandbox.program.text import parse
 from sandbox.replay import replay
 from sandbox.rule.program import Program
 from sandbox.rule.sgd import SGD
@@ -48,6 +51,7 @@ from sandbox.task.sinusoid import Sinusoid
 
 KEY = "sk-a-secret-that-is-nowhere"
 ABSOLUTE = "loss amounts\n  x1 = sub p y\n  x2 = abs x1\n  return x2"
+CLOSED = "loss amounts\n  x1 = sub p y\n  x2 = tanh x1\n  x3 = abs x2\n  return x3"
 CUT = "change loss\n  x9 = min x1 2\n  x8 = abs x9\n  return x8"
 
 
@@ -465,6 +469,15 @@ def test_a_program_whose_life_dies_is_told_as_undone(stage):
     assert "Proposal 1: accepted, then undone" in stage.asked[1]["messages"][1]["content"]
 
 
+def test_what_others_put_back_is_told_in_words_that_are_true_of_it():
+    first, second = (Formulas((("loss", parse(text)),)) for text in (ABSOLUTE, CLOSED))
+    psi = proposals.asked(proposals.begun(4, 3, 240, first), second, 0, 1)
+    psi = proposals.heard(psi, Heard(*map(torch.tensor, (1.0, 2.0, 1.0))))
+    known = proposals.known(proposals.archive_of(psi, first, 2))  # by whose hand the first is back, nobody says
+    told = prompt("", first, known, [], 8)[1]["content"]
+    assert "1, a change of 0: accepted, then undone: the life with it was not finite, or others put back" in told
+
+
 # ---- the key --------------------------------------------------------------------------------------------------------
 
 
@@ -520,7 +533,7 @@ def test_no_piece_of_the_key_is_kept_of_answers_wherever_they_are_cut(stage, tmp
     made = replace(loop(), journal=DiskJournal(tmp_path))
     told = "\n".join(lines(run(made, 1 + len(answers) // 3)))
     assert len(stage.asked) > len(answers)
-    journal = [why for answer in DiskJournal(tmp_path).answers.values() for why in texts(answer["said"])]
+    journal = [why for answer in DiskJournal(tmp_path).answers.values() for why in proposals.texts(answer["said"])]
     assert len(journal) > len(answers)
     assert not pieces("\n".join([told, kept(tmp_path), *journal]))
 
