@@ -17,6 +17,8 @@ BASE_URL = "OPENAI_BASE_URL"
 NAME = re.compile(r"[A-Z][A-Z0-9_]*\Z")  # of an environment variable; no key looks so
 BYTES = 1_000_000  # of an answer: more is cut off
 PAUSE = 0.25  # seconds before half an answer is asked for again, doubled each time
+TOKENS = 10**9  # of an answer: more is no count
+TOLD = 200  # characters of an error that are told
 SECRET = 8  # characters: a shorter key, such as 'none', is a word and no secret
 SCRIPTED = "scripted"  # the model that is none
 
@@ -98,9 +100,9 @@ class Endpoint:
                     )
                     return self._read(found, messages, sent[0], time.monotonic() - began)
                 except openai.APIError as error:
-                    last = _told(error)
+                    last = self.told(error)
                     break  # the client has tried again as often as it should
-                except (ValueError, TypeError, AttributeError, IndexError) as error:
+                except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
                     last = f"no answer of the protocol ({type(error).__name__})"  # half an answer, say
                     time.sleep(PAUSE * 2**again if again < self.retries else 0)
         said = explain(
@@ -109,8 +111,22 @@ class Endpoint:
                "meta_learner.outage=skip goes on without an edit.")  # fmt: skip
         raise OutageError(self.scrub(said), sent[0], time.monotonic() - began)
 
+    def told(self, error: Exception) -> str:
+        """An error of the client, in words of ours; what a server wrote is told where it can't be about the key."""
+        status, kind = getattr(error, "status_code", None), type(error).__name__
+        if status is None:
+            known = {
+                "APITimeoutError": "no answer in time",
+                "APIConnectionError": "a broken connection, or too long an answer",
+            }
+            return known.get(kind, kind)
+        wrote = "" if status in (401, 403) else " ".join(str(getattr(error, "message", "")).split())
+        printed = "".join(each for each in wrote if each.isprintable())
+        return f"HTTP {status} {self.scrub(printed)[:TOLD]}".strip()  # cut last: a piece of the key is no key to scrub
+
     def scrub(self, text: str) -> str:
-        """The text without the key."""
+        """The text as it may be kept: without the key, and with ? for what no file holds (half a surrogate pair)."""
+        text = text.encode("utf-8", "replace").decode()
         return text.replace(self._key, "[key]") if len(self._key) >= SECRET else text
 
     @property
@@ -151,35 +167,27 @@ class Endpoint:
         if not isinstance(text, str):
             raise TypeError("content is no text")
         told = getattr(usage, "total_tokens", None)
-        known = isinstance(told, int) and told >= 0
+        known = isinstance(told, int) and 0 <= told <= TOKENS
         guess = (len(text) + sum(len(message["content"]) for message in messages)) // 4
         seconds = 0.0 if self.model == SCRIPTED else seconds  # it is a function, and two runs with it are one
-        return Reply(self.scrub(text), str(choice.finish_reason), sent, told if known else guess, not known, seconds)  # type: ignore[arg-type]
+        text, ended = self.scrub(text), self.scrub(str(choice.finish_reason))
+        return Reply(text, ended, sent, told if known else guess, not known, seconds)  # type: ignore[arg-type]
 
 
 def checked_url(url: str) -> str:
     """The url itself; raises `ConfigError` for one that holds a secret, or is none."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # a host in a bracket that is never closed, say
+        parts = urlsplit("")
     if url and (parts.scheme not in ("http", "https") or not parts.hostname):
         raise ConfigError(explain(expected="a base_url such as http://localhost:8080/v1", got="another form",
                                   do="Give scheme, host and path."))  # fmt: skip
-    if parts.username or parts.password or parts.query:
-        raise ConfigError(explain(expected="a base_url without a password or a query", got="one that holds more",
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ConfigError(explain(expected="a base_url without a password, a query or a fragment",
+                                  got="one that holds more",
                                   do="A key belongs in the environment: it is sent as a bearer token."))  # fmt: skip
     return url
-
-
-def _told(error: Exception) -> str:
-    """An error of the client, in words of ours; what a server wrote is told where it can't be about the key."""
-    status, kind = getattr(error, "status_code", None), type(error).__name__
-    if status is None:
-        known = {
-            "APITimeoutError": "no answer in time",
-            "APIConnectionError": "a broken connection, or too long an answer",
-        }
-        return known.get(kind, kind)
-    wrote = "" if status in (401, 403) else " ".join(str(getattr(error, "message", "")).split())[:200]
-    return f"HTTP {status} {''.join(each for each in wrote if each.isprintable())}".strip()
 
 
 def limited(response: Any, seconds: float) -> Any:

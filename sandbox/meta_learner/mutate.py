@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from sandbox.core.edit import Edit
-from sandbox.core.error import ConfigError, did_you_mean, explain
 from sandbox.core.protocols import Needs, Params, Seen
 from sandbox.program.descent import fault
 from sandbox.program.draw import Draw
-from sandbox.program.formulas import EDITABLE, paths, seen_in
+from sandbox.program.formulas import checked_edits, paths, seen_in
 from sandbox.program.moves import UNIFORMS, mutated, random_program
 
 TRIES = 8  # changes that are drawn before it asks for nothing
@@ -30,10 +29,7 @@ class Mutate:
     edits: tuple[str, ...] = ("rule/loss",)
 
     def __post_init__(self) -> None:
-        wrong = [path for path in self.edits if path not in EDITABLE]
-        if wrong or not self.edits:
-            raise ConfigError(explain(expected=f"meta_learner.edits among {list(EDITABLE)}", got=f"{list(self.edits)}",
-                                      do=did_you_mean(wrong[0] if wrong else "", EDITABLE)))  # fmt: skip
+        checked_edits(self.edits)
 
     @property
     def needs(self) -> Needs:

@@ -35,7 +35,7 @@ from sandbox.program.archive import (
 from sandbox.program.cascade import EACH, Breeder, Proposal, formulas_of
 from sandbox.program.descent import cell
 from sandbox.program.force import current, with_current
-from sandbox.program.formulas import EDITABLE, Formulas, kept_in, paths, seen_in
+from sandbox.program.formulas import Formulas, checked_edits, kept_in, paths, seen_in
 from sandbox.program.selection import CHOICES, Parents, Retention, retained
 
 HOW_TO_STAY = ("all", "better", "cells")
@@ -71,10 +71,7 @@ class ProgramEvolution:
     capacity: int = 256
 
     def __post_init__(self) -> None:
-        wrong = [path for path in self.edits if path not in EDITABLE]
-        if wrong or not self.edits:
-            raise ConfigError(explain(expected=f"meta_learner.edits among {list(EDITABLE)}", got=f"{list(self.edits)}",
-                                      do=did_you_mean(wrong[0] if wrong else "", EDITABLE)))  # fmt: skip
+        checked_edits(self.edits)
         if self.population < 2 or self.proposals < self.population - 1 or self.capacity < self.population:
             raise ConfigError(explain(
                 expected="a population of 2 or more, as many proposals and places in the archive",

@@ -21,7 +21,7 @@ from sandbox.program.formulas import Formulas, kept_in
 OURS = ("asked", "spent", "said")
 FATES = {
     Fate.KNOWN: "stood before", Fate.SCORED: "lived on practice",
-    Fate.DEAD: "accepted, then undone: the life with it was not finite",
+    Fate.DEAD: "accepted, then undone: the life with it was not finite, or others put back what stood before",
     Fate.ASKED: "not judged yet", Fate.REJECTED: "rejected", Fate.ACCEPTED: "accepted",
     Fate.REFUSED: "refused: a life with it was not finite, or it is malformed",
 }  # fmt: skip

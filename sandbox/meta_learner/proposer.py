@@ -23,9 +23,9 @@ from sandbox.program.answer import Read
 from sandbox.program.archive import Archive
 from sandbox.program.canonical import canonical
 from sandbox.program.cascade import Proposal, Screen
-from sandbox.program.formulas import EDITABLE, NUMBERS, Formulas, kept_in, paths, seen_in
+from sandbox.program.formulas import NUMBERS, Formulas, checked_edits, kept_in, paths, seen_in
 from sandbox.program.program import Program
-from sandbox.program.tensor import decode, encode
+from sandbox.program.tensor import held
 from sandbox.program.text import write
 
 PROPOSED, NONE_VALID, SPENT, OUTAGE = range(4)  # what a conversation has come to
@@ -42,7 +42,7 @@ class Proposer:
     It is shown the language, `about` (the task in words: it is told nothing else of it), the programs that stand, and
     of those proposed before the `shown` best and latest with what the gate measured of them. A fault of the parser goes
     back to it at most twice; so does a program that was tried before in whatever spelling, or can't teach
-    (`program.cascade`). What is tried is the canonical form.
+    (`program.cascade`). What is tried is the canonical form, with its numbers as the weights' dtype holds them.
 
     `calls` (requests), `tokens` and `seconds` are a seed's budget; psi keeps what is spent, and `most` programs.
     `outage`: where no answer can be had, the run stops, to go on by the same command ("stop"), or goes on without an
@@ -65,6 +65,7 @@ class Proposer:
     request: dict[str, Any] = field(default_factory=lambda: {"max_tokens": 2000})
 
     def __post_init__(self) -> None:
+        checked_edits(self.edits)
         if not NAME.match(self.key_variable):
             raise ConfigError(explain(expected="the NAME of an environment variable at meta_learner.key_variable",
                                       got="another form", do="Never the key itself: it would be kept."))  # fmt: skip
@@ -90,10 +91,6 @@ class Proposer:
         self._endpoint.ready()
 
     def init(self, edited: Mapping[str, Tensor]) -> Params:
-        if not set(self.edits) <= set(EDITABLE) or not self.edits or NUMBERS not in edited:
-            raise ConfigError(explain(
-                expected=f"edits among {list(EDITABLE)}, of a rule of programs", got=f"{list(self.edits)}",
-                do="Set rule=program meta_learner.edits=[rule/loss]."))  # fmt: skip
         return proposals.begun(self.most, ATTEMPTS, WORDS, seen_in(edited))
 
     # ---- what is asked of the model ---------------------------------------------------------------------------------
@@ -103,11 +100,11 @@ class Proposer:
         left = [most - used for most, used in zip(self._budget, psi["spent"].tolist(), strict=True)]
         if min(left) <= 0:
             return Told(_answer(SPENT))
-        now = seen_in(seen.visible)
+        now, dtype = seen_in(seen.visible), seen.visible[NUMBERS].dtype
         archive = proposals.archive_of(psi, now, int(seen.step))
         known = proposals.known(archive)
         messages = prompt(self.about, now, known, proposals.texts(psi["said"]), self.shown)
-        talk = Talk(self._endpoint, messages, named(now, known), partial(_ends, archive, now, seen.visible[NUMBERS]))
+        talk = Talk(self._endpoint, messages, named(now, known), partial(_ends, archive, now, dtype))
         found, status = None, NONE_VALID
         try:
             found = talk.proposal(left)
@@ -116,7 +113,7 @@ class Proposer:
             if self.outage == "stop":
                 raise
             status = OUTAGE
-        placed, parent = (_placed(now, found.program), _parent(archive, found)) if found else (None, -1)
+        placed, parent = (_placed(now, found.program, dtype), _parent(archive, found)) if found else (None, -1)
         return Told(_answer(status, talk, placed, parent), talk.transcript(question, SAID[status]))
 
     # ---- what is a function of the state ----------------------------------------------------------------------------
@@ -148,21 +145,25 @@ class Proposer:
         return float(self.calls), float(self.tokens), self.seconds
 
 
-def _placed(now: Formulas, program: Program) -> Formulas | None:
-    """What would stand with a program in the place of the one of its kind, in canonical form; None: there is none."""
+def _placed(now: Formulas, program: Program, dtype: torch.dtype) -> Formulas | None:
+    """What would stand with a program in the place of the one of its kind, in canonical form and with its numbers as
+    weights of that dtype hold them, for what is judged is to be what is kept and shown; None: there is none of its
+    kind. Raises `ProgramError` where a number can't be held."""
     kind = next((kind for kind, stands in now.programs if stands.signature == program.signature), None)
-    return None if kind is None else now.replaced(kind, canonical(program))
+    if kind is None:
+        return None
+    for _ in range(2):  # rounded, two numbers may be one, and the canonical form another
+        program = held(canonical(program), dtype)
+    return now.replaced(kind, program)
 
 
-def _ends(archive: Archive, now: Formulas, numbers: Tensor, program: Program) -> tuple[str, str]:
+def _ends(archive: Archive, now: Formulas, dtype: torch.dtype, program: Program) -> tuple[str, str]:
     """The stage at which a program ends before a life is spent on it, and why; nothing where it is to be tried."""
-    placed = _placed(now, program)
+    placed = _placed(now, program, dtype)
     if placed is None:
         kinds = " or ".join(stands.signature for _, stands in now.programs)
         return STAGES[0], explain(expected=f"a program '{kinds}'", got=f"'{program.signature}'",
                                   do="No other may be edited.")  # fmt: skip
-    for _, one in placed.programs:
-        decode(*encode(one, numbers.dtype))  # raises where a constant is too large for the weights' dtype
     screened = Screen(archive).passed(Proposal(placed, -1, ""))
     return (screened.stage, f"{screened.why}. Propose another formula.") if screened.why else ("", "")
 

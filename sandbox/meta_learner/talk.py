@@ -46,7 +46,8 @@ class Talk:
             found, (stage, why) = self._read(words)
             if not why:
                 return found
-            self.faults.append((stage, self.endpoint.scrub(why)))
+            why = self.endpoint.scrub(why)
+            self.faults.append((stage, why))
             self.exchanges[-1] |= {"stage": stage, "fault": why}
             new = again(words, why)
             self.messages = [*self.messages, *new]

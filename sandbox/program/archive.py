@@ -32,7 +32,7 @@ class Fate(IntEnum):
     """What became of an entry. Not yet judged is not rejected, and refused is not judged."""
 
     KNOWN = 0  # in force from the start
-    DEAD = 1  # its life went non-finite
+    DEAD = 1  # its life went non-finite; or it was accepted, and another entry stands again in its place
     SCORED = 2  # it has lived and was never asked for
     ASKED = 3  # asked for; the gate has not answered
     REJECTED = 4

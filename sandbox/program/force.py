@@ -9,8 +9,9 @@ from sandbox.program.formulas import Formulas
 
 def current(archive: Archive, now: Formulas, step: int, asked: int) -> Archive:
     """The archive in which `now` is in force, as an entry that is there or a new one. `asked` is the entry that waits
-    for a verdict (-1: none): if it still does, nobody told what became of it. Where an earlier entry stands again, the
-    life with the accepted one went non-finite."""
+    for a verdict (-1: none): if it still does, nobody told what became of it. Where an entry that
+    was there stands again in the place of an accepted one, that one is dead: its life went non-finite, or others undid
+    it, and nothing that is seen here tells which."""
     if asked >= 0 and archive["fate"][place(archive, asked)] == Fate.ASKED:
         archive = marked(archive, asked, Fate.REFUSED)
     number = int(archive["current"])

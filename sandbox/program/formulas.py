@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sandbox.core.error import ConfigError, did_you_mean, explain
 from sandbox.program.archive import hashed
 from sandbox.program.canonical import canonical
 from sandbox.program.fingerprint import fault, fingerprint
@@ -91,6 +92,14 @@ def kept_in(code: Tensor, constants: Tensor) -> Formulas:
     """What `stored` has made."""
     return Formulas(tuple((kind, decode(code[place].long(), constants[place]))
                           for place, kind in enumerate(KINDS) if bool(code[place].any())))  # fmt: skip
+
+
+def checked_edits(edits: Sequence[str]) -> None:
+    """Raises `ConfigError` where a meta-learner's `edits` are not programs that may be edited."""
+    wrong = [path for path in edits if path not in EDITABLE]
+    if wrong or not edits:
+        raise ConfigError(explain(expected=f"meta_learner.edits among {list(EDITABLE)}", got=f"{list(edits)}",
+                                  do=did_you_mean(wrong[0] if wrong else "", EDITABLE)))  # fmt: skip
 
 
 def paths(edits: Sequence[str]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ its operands. Unused places are 0. `constants` [CONSTANTS] are floats, 0 where u
 from __future__ import annotations
 
 from functools import lru_cache
+from math import isfinite
 
 import numpy as np
 import torch
@@ -48,6 +49,20 @@ def decode(code: Tensor, constants: Tensor) -> Program:
     shape = structure(code.cpu().numpy().tobytes())
     used = 1 + max((register - CONSTANT for register in _registers(shape) if _constant(register)), default=-1)
     return checked(Program(shape.signature, shape.code, numbers[:used], shape.returns, shape.keeps))
+
+
+def lost(program: Program, dtype: torch.dtype) -> list[float]:
+    """The constants that a dtype can't hold: what is infinite in it, and what is 0 in it and none in the program."""
+    numbers = torch.tensor(program.constants, dtype=dtype).tolist()
+    return [a for a, b in zip(program.constants, numbers, strict=True) if not isfinite(b) or (a and not b)]
+
+
+def held(program: Program, dtype: torch.dtype) -> Program:
+    """The program as tensors of that dtype give it back; raises `ProgramError` where they can't hold a constant."""
+    if gone := lost(program, dtype):
+        raise ProgramError(explain(expected=f"constants that {dtype} can hold", got=f"{gone[0]:g}",
+                                   do="Use a number nearer to 1."))  # fmt: skip
+    return decode(*encode(program, dtype))
 
 
 @lru_cache(maxsize=65536)

@@ -16,7 +16,7 @@ from sandbox.program.library import named
 from sandbox.program.program import Program as Formula
 from sandbox.program.program import ProgramError
 from sandbox.program.run import run
-from sandbox.program.tensor import decode, encode
+from sandbox.program.tensor import decode, encode, lost
 from sandbox.program.text import write
 
 KINDS = ("loss", "update")  # of programs, and the rows of phi's constants
@@ -47,11 +47,9 @@ class Program:
         dtype = next(iter(params.values())).dtype
         coded = {kind: encode(program, dtype) for kind, program in self._programs().items()}
         for kind, program in self._programs().items():
-            held = coded[kind][1][: len(program.constants)].tolist()
-            lost = [a for a, b in zip(program.constants, held, strict=True) if not isfinite(b) or (a and not b)]
-            if lost:
+            if gone := lost(program, dtype):
                 raise ConfigError(explain(expected=f"constants of rule.{kind}_program that {dtype} can hold",
-                                          got=f"{lost[0]:g}", do="Set float64, or mend the constant."))  # fmt: skip
+                                          got=f"{gone[0]:g}", do="Set float64, or mend the constant."))  # fmt: skip
         constants = [coded[kind][1] if kind in coded else torch.zeros(CONSTANTS, dtype=dtype) for kind in KINDS]
         return {**{kind: code for kind, (code, _) in coded.items()}, "constants": torch.stack(constants),
                 "lr": torch.tensor(self.lr, dtype=dtype)}  # fmt: skip

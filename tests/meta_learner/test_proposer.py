@@ -15,32 +15,43 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from httpx2 import Request, Response
+from openai import APIStatusError
 
 from sandbox.archive import lineage
 from sandbox.archive.journal import JOURNAL, DiskJournal
 from sandbox.core.error import ConfigError, EditError, SourceError
-from sandbox.core.protocols import Level, World
+from sandbox.core.protocols import Heard, Level, World
 from sandbox.core.record import Record, Verdict
 from sandbox.engine.functional import Functional
 from sandbox.gate.always import Always
 from sandbox.gate.better import Better
 from sandbox.loop.probe import LoopProbe
 from sandbox.loop.reflect import Loop
+from sandbox.meta_learner import proposals
 from sandbox.meta_learner.endpoint import Endpoint, OutageError
+from sandbox.meta_learner.mutate import Mutate
+from sandbox.meta_learner.program_evolution import ProgramEvolution
+from sandbox.meta_learner.prompt import prompt
 from sandbox.meta_learner.proposer import Proposer
 from sandbox.meta_learner.scripted import answer
 from sandbox.model.mlp import MLP
 from sandbox.model.module import Module
+from sandbox.program.formulas import Formulas
+from sandbox.program.text import parse
 from sandbox.replay import replay
 from sandbox.rule.program import Program
+from sandbox.rule.sgd import SGD
 from sandbox.task.sinusoid import Sinusoid
 
 KEY = "sk-a-secret-that-is-nowhere"
 ABSOLUTE = "loss amounts\n  x1 = sub p y\n  x2 = abs x1\n  return x2"
+CLOSED = "loss amounts\n  x1 = sub p y\n  x2 = tanh x1\n  x3 = abs x2\n  return x3"
 CUT = "change loss\n  x9 = min x1 2\n  x8 = abs x9\n  return x8"
 
 
@@ -148,7 +159,7 @@ def stage(_served: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
     return _served
 
 
-def loop(gate: Any = None, *, rule: Program | None = None, level: dict[str, Any] | None = None, **fields: Any) -> Loop:
+def loop(gate: Any = None, *, rule: Any = None, level: dict[str, Any] | None = None, **fields: Any) -> Loop:
     """A small world whose loss a model may rewrite."""
     made = Proposer(**{"model": "m", "retries": 0, "timeout": 5.0} | fields)
     world = World(Sinusoid(shots=5), Module(partial(MLP, 1, 1, (8,))), rule or Program())
@@ -204,6 +215,39 @@ def test_each_seed_asks_for_itself_and_what_one_is_told_the_other_isnt(stage):
     records = run(loop(Always()), 2, seeds=(3, 4))
     assert records[1].text["rule/loss"] == [ABSOLUTE] * 2  # the second seed has not proposed it before
     assert records[-1].state.meta["1"]["spent"][:, 0].tolist() == [2, 2]
+
+
+def test_what_is_judged_is_what_is_kept_and_shown(stage):
+    stage.plays("loss amounts\n  x1 = sub p y\n  x2 = abs x1\n  x3 = mul 0.12345678901234 x2\n  return x3", CUT,
+                "change 2\n  x8 = mul x3 0.12345678901234\n  x7 = aq x8 0.123456789012\n  x6 = mul x7 x8\n  return x6",
+                said("no idea"))  # fmt: skip
+    records = run(loop(Always()), 4)
+    assert records[1].text["rule/loss"][0].endswith("x3 = mul 0.12345679 x2\n  return x3")  # as float32 holds it
+    second, third, fourth = (asked["messages"][1]["content"] for asked in stage.asked[1:4])
+    assert f"called `loss`, accepted as 1:\n```\n{records[1].text['rule/loss'][0]}" in second
+    assert "Proposal 1: accepted" in third
+    assert "accepted as 3" in fourth
+    for shown in (second, third, fourth):
+        assert "0.1234567890" not in shown
+        assert "undone" not in shown
+    assert [tried["id"] for record in records[1:4] for tried in record.tried[0]] == [1, 2, 3]
+    psi = records[3].state.meta["1"]
+    assert (int(psi["current"][0]), int(psi["count"][0])) == (3, 4)
+
+
+def test_the_same_number_in_more_digits_than_the_weights_hold_was_tried_before(stage):
+    program = "loss amounts\n  x1 = sub p y\n  x2 = abs x1\n  x3 = min x2 {}\n  return x3"
+    stage.plays(program.format("0.1"), program.format("0.10000000000001"), said("no idea"))
+    assert "its canonical form was tried before" in run(loop(Always()), 2)[2].tried[0][0]["why"]
+
+
+def test_what_is_0_in_the_weights_and_no_0_in_the_program_is_refused_like_what_is_too_large(stage):
+    for number, told in (("1e-60", "1e-60"), ("1e300", "1e+300")):
+        program = f"loss amounts\n  x1 = sub p y\n  x2 = max x1 {number}\n  x3 = square x2\n  return x3"
+        stage.plays(program, said("no idea"))
+        record = run(loop(Always()))[1]
+        assert record.verdict == [Verdict.NO_EDIT]
+        assert f"constants that torch.float32 can hold; got {told}" in record.tried[0][0]["why"]
 
 
 # ---- bad answers ----------------------------------------------------------------------------------------------------
@@ -280,6 +324,7 @@ def test_half_an_answer_is_asked_for_again(stage):
     (stalls, "no answer in time"), (drips, "no answer in time"), (BROKEN, "HTTP 500 .*boiler"),
     (reply(said("x" * 1_100_000)), "too long an answer"), (reply({"choices": []}), "no answer of the protocol"),
     (reply(b"<html>", Content_Type="text/html"), "no answer of the protocol"),
+    (reply(b"[" * 100_000), "no answer of the protocol"), (reply({"choices": {}}), "no answer of the protocol"),
     (reply(b'{"error": {"message": "no such key: ' + KEY.encode() + b'"}}', 404), r"HTTP 404 .*\[key\]"),
 ])  # fmt: skip
 def test_a_server_that_cant_be_had_is_an_outage_that_never_tells_the_key(stage, act, why):
@@ -296,6 +341,27 @@ def test_an_outage_stops_the_run_or_is_told_as_one(stage):
     record = run(loop(outage="skip"))[-1]
     assert (record.verdict, record.note) == ([Verdict.NO_EDIT], "no edit: an outage, nobody answered")
     assert record.state.meta["1"]["spent"][0, 0] == 1
+
+
+def test_half_a_character_and_a_body_without_end_are_no_harm(stage, tmp_path):
+    half, other = "\ud83d", "\udc00"  # of surrogate pairs, which no UTF-8 has
+    choice = {
+        "index": 0,
+        "finish_reason": half,
+        "message": {"role": "assistant", "content": f"loss {half}{KEY}{other}"},
+    }
+    huge = said("", choices=[choice], usage={"total_tokens": 10**400}, id=half, model=half)
+    error = {"error": {"message": half, "type": half, "code": half}}
+    stage.plays(huge, said(f"```\nchange {half}\n```"), said(""), reply(error, 400), reply(b"[" * 100_000),
+                reply(b"[" * 100_000, 400), fenced(ABSOLUTE))  # fmt: skip
+    made = replace(loop(Always(), outage="skip"), journal=DiskJournal(tmp_path))
+    records = run(made, 5)
+    assert [record.verdict[0] for record in records[1:]] == [*[Verdict.NO_EDIT] * 4, Verdict.ACCEPTED]
+    assert [record.note[:18] for record in records[2:5]] == ["no edit: an outage"] * 3
+    assert lines(run(replace(loop(Always(), outage="skip"), journal=DiskJournal(tmp_path, sealed=True)), 5)) == lines(
+        records
+    )
+    assert "loss ?[key]?" in kept(tmp_path)
 
 
 def test_the_last_seconds_of_a_budget_are_no_outage(stage):
@@ -403,6 +469,15 @@ def test_a_program_whose_life_dies_is_told_as_undone(stage):
     assert "Proposal 1: accepted, then undone" in stage.asked[1]["messages"][1]["content"]
 
 
+def test_what_others_put_back_is_told_in_words_that_are_true_of_it():
+    first, second = (Formulas((("loss", parse(text)),)) for text in (ABSOLUTE, CLOSED))
+    psi = proposals.asked(proposals.begun(4, 3, 240, first), second, 0, 1)
+    psi = proposals.heard(psi, Heard(*map(torch.tensor, (1.0, 2.0, 1.0))))
+    known = proposals.known(proposals.archive_of(psi, first, 2))  # by whose hand the first is back, nobody says
+    told = prompt("", first, known, [], 8)[1]["content"]
+    assert "1, a change of 0: accepted, then undone: the life with it was not finite, or others put back" in told
+
+
 # ---- the key --------------------------------------------------------------------------------------------------------
 
 
@@ -424,18 +499,67 @@ def test_the_key_is_sent_and_written_nowhere(stage, tmp_path):
         error = error.__cause__ or error.__context__
 
 
+def pieces(text: str) -> list[str]:
+    """Every piece of the key, 8 characters long, that a text holds."""
+    return [KEY[i : i + 8] for i in range(len(KEY) - 7) if KEY[i : i + 8] in text]
+
+
+def kept(folder: Path) -> str:
+    """All that a run folder holds."""
+    return "\n".join(path.read_text() for path in folder.rglob("*") if path.is_file())
+
+
+def test_no_piece_of_the_key_is_kept_wherever_a_message_is_cut(stage, tmp_path):
+    paddings = range(100, 221, 6)  # each cut of a key is in one of them
+    stage.plays(*[reply({"error": {"message": "x" * padding + KEY}}, 404) for padding in paddings])
+    made = replace(loop(outage="skip"), journal=DiskJournal(tmp_path))
+    told = "\n".join(lines(run(made, len(paddings))))
+    assert kept(tmp_path).count("HTTP 404") == len(stage.asked) == len(paddings)
+    assert not pieces(told + kept(tmp_path))
+    for padding in range(100, 221):
+        key = KEY[:9] + "\0" * (padding % 2) + KEY[9:]  # what can't be printed is left out
+        error = APIStatusError(
+            "x" * padding + key, response=Response(404, request=Request("POST", "http://h")), body=None
+        )
+        assert not pieces(Endpoint("m", "", "OPENAI_API_KEY", 5.0, 0).told(error))
+
+
+def test_no_piece_of_the_key_is_kept_of_answers_wherever_they_are_cut(stage, tmp_path):
+    paddings = range(100, 221, 12)
+    answers = [f"loss amounts\n  x1 = {'x' * padding}{KEY}\n  return x1" for padding in paddings]
+    answers += [f"change {'x' * (padding - 100)}{KEY}\n  return x1" for padding in paddings]
+    ended = {"choices": [{"index": 0, "finish_reason": KEY, "message": {"role": "assistant", "content": KEY}}]}
+    stage.plays(*answers, said("", **ended))
+    made = replace(loop(), journal=DiskJournal(tmp_path))
+    told = "\n".join(lines(run(made, 1 + len(answers) // 3)))
+    assert len(stage.asked) > len(answers)
+    journal = [why for answer in DiskJournal(tmp_path).answers.values() for why in proposals.texts(answer["said"])]
+    assert len(journal) > len(answers)
+    assert not pieces("\n".join([told, kept(tmp_path), *journal]))
+
+
 @pytest.mark.parametrize(("fields", "why"), [
     ({"key_variable": KEY}, "the NAME of an environment variable"),
     ({"base_url": "http://me:secret@host/v1"}, "without a password"),
+    ({"base_url": f"http://host/v1#{KEY}"}, "without a password, a query or a fragment"),
+    ({"base_url": f"http://host/v1?k={KEY}"}, "a query"), ({"base_url": f"http://[{KEY}/v1"}, "such as http://localhost"),
     ({"base_url": "localhost:8080"}, "such as http://localhost"),
     ({"request": {"stream": True}}, "yours to set"), ({"calls": -1}, "meta_learner.calls"),
-    ({"timeout": 0.0}, "meta_learner.timeout"), ({"edits": ("rule/lr",)}, "of a rule of programs"),
+    ({"timeout": 0.0}, "meta_learner.timeout"), ({"edits": ("rule/lr",)}, "meta_learner.edits among"),
+    ({"rule": SGD()}, "rule/loss"),
 ])  # fmt: skip
 def test_what_cant_be_meant_is_refused_before_the_first_step(stage, fields, why):
     with pytest.raises((ConfigError, EditError), match=why) as raised:
         run(loop(**fields))
     assert KEY not in str(raised.value)
     assert not stage.asked
+
+
+@pytest.mark.parametrize("edits", [("rule/lr",), (), ("rule/loss", "rule/updates")])
+def test_what_is_no_program_to_edit_is_refused_where_it_is_said(edits):
+    for made in (Proposer, Mutate, ProgramEvolution):
+        with pytest.raises(ConfigError, match=r"expected meta_learner\.edits among .*got \["):
+            made(edits=edits)
 
 
 def test_without_an_endpoint_one_line_says_what_to_set(monkeypatch: pytest.MonkeyPatch):
