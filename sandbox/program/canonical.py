@@ -27,6 +27,7 @@ from sandbox.program.program import (
 )
 from sandbox.program.text import write
 
+PASSES = 8
 TURNS = {"min": ("max", 0), "max": ("min", 0), "where": ("where", 1), "ema": ("ema", 0)}
 """-op(a, b, …) is the first of both at (-a, -b, …), from the place named second on (and of a mean not the share)."""
 
@@ -36,8 +37,18 @@ def canonical(program: Program) -> Program:
     """The canonical form of a valid program, which is valid itself.
 
     A program near a limit (24 instructions, 10 deep, 8 constants) that the algebra would carry beyond it, or of which
-    it would show that the result does not depend on what it must, is only cleared of what is dead or there twice.
+    it would show that the result does not depend on what it must, is only cleared of what is dead or there twice. A
+    slot that dies on the way is 0 for what was kept from it, so the rules are applied until nothing changes.
     """
+    for _ in range(PASSES):
+        program, before = _once(program), program
+        if program == before:
+            break
+    return program
+
+
+def _once(program: Program) -> Program:
+    """One pass of the rules, the best of all ways to name the slots."""
     for rules in (RULES, {}):
         found = [one for renamed in _renamings(program) if (one := _rewritten(program, rules, renamed)) is not None]
         if found:

@@ -205,6 +205,6 @@ def _fault(program: Program, i: int, expected: str, got: str, do: str) -> Progra
 
 def _shown(program: Program, register: int) -> str:
     try:
-        return name_of(program, register)
+        return name_of(program, register) if register >= 0 else f"register {register}"
     except IndexError:
         return f"register {register}"

@@ -87,6 +87,8 @@ class _Draft:
             if words[1] not in self.signature.slots:
                 raise ProgramError(explain(expected="a slot", got=f"'{words[1]}'",
                                            do=did_you_mean(words[1], self.signature.slots)))  # fmt: skip
+            if words[1] in self.keeps:
+                raise ProgramError(explain(expected=f"'keep {words[1]}' once", got="twice", do="Keep one value."))
             self.keeps[words[1]] = self._operand(words[2])
         elif len(words) >= 3 and words[1] == "=":
             self._instruction(words[0], words[2], words[3:])
@@ -118,7 +120,7 @@ class _Draft:
         if len(self.code) == INSTRUCTIONS:
             raise ProgramError(explain(expected=f"at most {INSTRUCTIONS} instructions", got="more", do="Shorten it."))
         registers = tuple(self._operand(word) for word in operands)
-        kinds = [self.kinds.get(register, "scalar") for register in registers]
+        kinds: list[Kind] = [self.kinds.get(register, "scalar") for register in registers]
         found = kind_of(BY_NAME[operator], kinds)
         if found is None:
             got = ", ".join(f"{word} ({kind})" for word, kind in zip(operands, kinds, strict=True))
@@ -137,8 +139,10 @@ class _Draft:
             raise ProgramError(explain(
                 expected="an input, a name that stands before, or a number", got=f"'{word[:40]}'",
                 do=did_you_mean(word[:40], self.names))) from None  # fmt: skip
-        if not isfinite(value) or "_" in word:
-            raise ProgramError(explain(expected="a finite number", got=f"'{word[:40]}'", do="Write it out."))
+        lost = not value and any(digit in word.lower().partition("e")[0] for digit in "123456789")
+        if not isfinite(value) or lost or "_" in word:
+            raise ProgramError(explain(expected="a number that float64 can hold", got=f"'{word[:40]}'",
+                                       do="Write it out, neither larger nor smaller."))  # fmt: skip
         value += 0.0  # -0 is 0
         if value not in self.constants:
             if len(self.constants) == CONSTANTS:

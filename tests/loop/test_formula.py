@@ -133,6 +133,8 @@ def test_a_transcript_is_kept_beside_the_journal_under_its_digest(sines, loop, t
 
 def test_a_program_with_numbers_brings_them(sines, loop) -> None:
     cauchy, numbers = encode(library()["cauchy"])
-    with pytest.raises(EditError, match=r"expected rule/constants beside rule/loss, .* has 2 numbers; got rule/loss alone"):
+    with pytest.raises(
+        EditError, match=r"expected rule/constants beside rule/loss, .* has 2 numbers; got rule/loss alone"
+    ):
         list(loop(sines(RULE), Rewrites(cauchy)).run([0], 1))
     assert numbers[:2].tolist() == [0.5, 1.0]

@@ -157,3 +157,18 @@ def test_near_a_limit_a_program_stays_valid() -> None:
 def test_where_the_algebra_would_lose_what_a_loss_must_depend_on_it_stays() -> None:
     one = program("loss amounts", "a = where 1 p y; return a")
     assert canonical(one) == one
+
+
+def test_a_slot_that_dies_in_the_rewriting_is_0_for_whoever_kept_it() -> None:
+    lines = [
+        "update",
+        "x1 = add m v",
+        "x2 = add g x1",
+        "x5 = dot s x1",
+        "x6 = clip v x2 g",
+        "keep m x1",
+        "keep s m",
+        "return x6",
+    ]
+    found = canonical(parse("\n".join(lines)))
+    assert canonical(found) == found
