@@ -207,6 +207,15 @@ def marked(archive: Archive, number: int, fate: Fate, gate: tuple[float, float] 
     return after
 
 
+def retuned(archive: Archive, number: int, constants: Tensor, text: int, function: int) -> Archive:
+    """The archive in which an entry has other numbers and the hashes of the formula that it is now. What it scored, it
+    scored as another."""
+    at = place(archive, number)
+    new: dict[str, Tensor | float] = {"constants": constants.double(), "text": text, "function": function, "score": 0.0,
+                                      "lives": 0, "fate": int(Fate.KNOWN)}  # fmt: skip
+    return met({**archive, **{name: _put(archive[name], at, value) for name, value in new.items()}}, (text, function))
+
+
 def in_force(archive: Archive, number: int) -> Archive:
     """The archive that knows which entry is in force."""
     return {**archive, "current": torch.full_like(archive["current"], number)}

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from sandbox.program.archive import Archive, Entry, Fate, append, in_force, marked, place
+from sandbox.program.archive import Archive, Entry, Fate, append, in_force, marked, place, retuned
 from sandbox.program.cascade import formulas_of
 from sandbox.program.formulas import Formulas
 
 
 def current(archive: Archive, now: Formulas, step: int, asked: int) -> Archive:
     """The archive in which `now` is in force, as an entry that is there or a new one. `asked` is the entry that waits
-    for a verdict (-1: none): if it still does, nobody told what became of it. Where an entry that
-    was there stands again in the place of an accepted one, that one is dead: its life went non-finite, or others undid
-    it, and nothing that is seen here tells which."""
+    for a verdict (-1: none): if it still does, nobody told what became of it. Where an entry that was there stands
+    again in the place of an accepted one, that one is dead: its life went non-finite, or others undid it, and nothing
+    that is seen here tells which. Where others have tuned the numbers of what was in force, it stays one entry."""
     if asked >= 0 and archive["fate"][place(archive, asked)] == Fate.ASKED:
         archive = marked(archive, asked, Fate.REFUSED)
     number = int(archive["current"])
@@ -20,6 +20,8 @@ def current(archive: Archive, now: Formulas, step: int, asked: int) -> Archive:
     code, constants = now.stored()
     same = (archive["code"] == code).flatten(1).all(1) & (archive["constants"] == constants).flatten(1).all(1)
     there = archive["id"][same & (archive["id"] >= 0)]
+    if not len(there) and bool((archive["code"][place(archive, number)] == code).all()):
+        return retuned(archive, number, constants, now.text_key, now.function_key or 0)
     if not len(there):
         return with_current(archive, now, step)
     if archive["fate"][place(archive, number)] == Fate.ACCEPTED:

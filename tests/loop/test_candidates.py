@@ -12,10 +12,13 @@ from torch import Tensor
 from sandbox.core.edit import Edit
 from sandbox.core.error import ConfigError, EditError
 from sandbox.core.protocols import Level, Needs, Params, Seen
+from sandbox.core.random import uniforms
 from sandbox.core.record import Standing, Verdict
 from sandbox.core.state import put
+from sandbox.engine.functional import Functional
 from sandbox.gate.always import Always
 from sandbox.gate.better import Better
+from sandbox.gate.paired_t import PairedT
 from sandbox.meta_learner.es import ES
 from sandbox.meta_learner.meta_gradient import MetaGradient
 from sandbox.rule.sgd import SGD
@@ -194,3 +197,22 @@ def test_a_population_at_level_two_lives_reflective_steps(loop, sines):
     records = [record for record in made.run([0, 1], 2) if record.level == 2]
     assert records[-1].verdict == [Verdict.ACCEPTED] * 2
     assert bool((records[-1].state.meta["1"]["lr"] != 1e-3).all())
+
+
+def test_what_screens_candidates_and_what_confirms_them_share_no_stream(loop, sines):
+    """A stream of its own for the life, for each step's candidates and for each trial of the gate."""
+    heard: list[str] = []
+
+    class Overheard(Functional):
+        def unroll(self, world, state, steps, stream, adjoint):
+            heard.append(stream)
+            return super().unroll(world, state, steps, stream, adjoint)
+
+    made = replace(loop(sines(), Tries(), PairedT(trials=3)), engine=Overheard(), check=False)
+    list(made.run([0], 2))
+    screened, confirmed = ({name for name in heard if word in name} for word in ("/vary/", "/trial/"))
+    assert (len(screened), len(confirmed)) == (2, 6)
+    assert not screened & confirmed
+    assert "life" in heard
+    drawn = [uniforms(torch.tensor([0]), f"{name}/practice", 0, (4,)) for name in (*screened, *confirmed)]
+    assert len({tuple(row.flatten().tolist()) for row in drawn}) == 8

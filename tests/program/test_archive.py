@@ -27,8 +27,12 @@ from sandbox.program.archive import (
     scored,
     unjudged,
 )
+from sandbox.program.cascade import formulas_of
+from sandbox.program.force import current, with_current
+from sandbox.program.formulas import Formulas
 from sandbox.program.selection import CHOICES, GOLDEN, parents, progress, quality, retained
 from sandbox.program.tensor import SHAPE
+from sandbox.program.text import parse
 
 
 def entry(parent: int, found: float | None, fate: Fate = Fate.SCORED, key: int = 0) -> Entry:
@@ -151,3 +155,18 @@ def test_who_stays(three):
     assert left("cells") == [0, 2]  # 1 shares a cell with 0, which scores better
     worse = in_force(three, 1)
     assert holds(retained(worse, "better", cell), 1)  # what is in force stays
+
+
+def test_what_others_tune_stays_one_entry() -> None:
+    def huber(c: float) -> Formulas:
+        lines = ["loss amounts", "d = sub p y", "s = abs d", f"h = min {c} s", "l = mul h s", "return l"]
+        return Formulas((("loss", parse("\n".join(lines))),))
+
+    archive = with_current(empty(8), huber(1.0), 0)
+    archive = lived(archive, 0, 0.5)
+    for step, c in enumerate((1.25, 1.5, 1.75), start=1):
+        archive = current(archive, huber(c), step, -1)
+        assert formulas_of(archive, int(archive["current"]), huber(9)) == huber(c)
+    assert (archive["id"] >= 0).sum() == 1
+    assert not scored(archive)  # what it scored, it scored as another
+    assert is_known(archive, huber(1.25).text_key)
