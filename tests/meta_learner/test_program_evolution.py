@@ -162,7 +162,8 @@ def test_mutate_asks_for_one_change_that_can_teach():
 @pytest.mark.parametrize(
     ("fields", "said"),
     [({"edits": ("rule/lr",)}, "edits among"), ({"population": 1}, "population of 2"),
-     ({"parents": "worst"}, "parents"), ({"lives": 2, "again": 0}, "room for a new candidate"), ({"population": 4}, "again=1"), ({"fresh": 2.0}, "fresh")],
+     ({"parents": "worst"}, "parents"), ({"lives": 2, "again": 0}, "room for a new candidate"),
+         ({"population": 4}, "again=1"), ({"fresh": 2.0}, "fresh")],
 )  # fmt: skip
 def test_what_can_not_be_is_refused(fields, said):
     with pytest.raises(ConfigError, match=said):
