@@ -49,7 +49,12 @@ def final(choice: str, runs: Path) -> dict[str, list[float]]:
     return {name: values.tolist() for name, values in {"own": last.own, **last.readings}.items()}
 
 
-@pytest.mark.parametrize("choice", RUNS)
+def quick(choice: str) -> object:
+    """A run as a parameter; the arms of searches are slow, for their presets are tried anyway."""
+    return pytest.param(choice, marks=pytest.mark.slow if choice.startswith("experiment=program") else ())
+
+
+@pytest.mark.parametrize("choice", map(quick, RUNS))
 def test_a_number_moves_only_on_purpose(choice: str, tmp_path: Path) -> None:
     before = json.loads(GOLDEN.read_text())[choice]
     now = final(choice, tmp_path)

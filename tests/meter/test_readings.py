@@ -93,6 +93,7 @@ def test_the_headlines_are_the_objectives_and_each_merge_with_its_null() -> None
     found = {reading.name: reading for meter in METERS.values() for reading in meter.readings if reading.headline}
     each = [f"evaluation/{name}_{steps}" for name in ("process", "human") for steps in (0, 1, 5, 10)]
     evaluated = [*each, "evaluation/diverged_10"]
-    assert list(found) == [*evaluated, "merge/m", "merge/null", *HEADLINES, "teacher/m", "teacher/null"]
+    audited = ["audit/own_family", "audit/other_family"]
+    assert list(found) == [*audited, *evaluated, "merge/m", "merge/null", *HEADLINES, "teacher/m", "teacher/null"]
     assert found["merge/m"].null == "merge/null"
     assert all(not reading.null or reading.null in found for reading in found.values())
