@@ -54,7 +54,7 @@ def quick(choice: str) -> object:
     return pytest.param(choice, marks=pytest.mark.slow if choice.startswith("experiment=program") else ())
 
 
-@pytest.mark.parametrize("choice", map(quick, RUNS))
+@pytest.mark.parametrize("choice", [quick(choice) for choice in RUNS])
 def test_a_number_moves_only_on_purpose(choice: str, tmp_path: Path) -> None:
     before = json.loads(GOLDEN.read_text())[choice]
     now = final(choice, tmp_path)
