@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from hashlib import blake2b
-from math import inf, isfinite
+from math import inf
 from typing import Any, Literal
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 from sandbox.core.edit import Edit
 from sandbox.core.error import ConfigError, did_you_mean, explain
 from sandbox.core.protocols import Heard, Needs, Params, Seen
+from sandbox.program import force
 from sandbox.program.archive import (
     Archive,
     Entry,
@@ -22,7 +23,6 @@ from sandbox.program.archive import (
     append,
     empty,
     holds,
-    in_force,
     lived,
     lives,
     marked,
@@ -132,16 +132,7 @@ class ProgramEvolution:
 
     def tell(self, psi: Params, heard: Heard) -> Params:
         """The archive with the verdict, and with what the gate has measured where it has."""
-        asked = int(psi["asked"])
-        if asked < 0:
-            return psi
-        measured = (float(heard.incumbent), float(heard.candidate))
-        known = all(map(isfinite, measured))
-        taken = bool(heard.accepted > 0)
-        fate = Fate.ACCEPTED if taken else Fate.REJECTED if known else Fate.REFUSED
-        archive = marked(psi, asked, fate, measured if known else None)
-        archive = in_force(archive, asked) if taken else archive
-        return _asking(archive, -1)
+        return force.heard(psi, heard)
 
     def _standing(self, psi: Params, seen: Seen) -> tuple[Formulas, Archive]:
         """What is in force, and the archive that knows it."""

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
 
 import torch
 from torch import Tensor
 
-from sandbox.core.protocols import Heard, Params
-from sandbox.program.archive import Archive, Entry, Fate, append, empty, in_force, marked, skipped
+from sandbox.core.protocols import Params
+from sandbox.program.archive import Archive, Entry, Fate, append, empty, skipped
 from sandbox.program.force import current, with_current
 from sandbox.program.formulas import Formulas, kept_in
 
@@ -76,17 +75,6 @@ def asked(psi: Params, proposed: Formulas, parent: int, step: int) -> Params:
     entry = Entry(code, constants, parent, step, Fate.ASKED, None, proposed.text_key, proposed.function_key or 0)
     after, number = append({name: leaf for name, leaf in psi.items() if name not in OURS}, entry)
     return {**psi, **after, "asked": torch.tensor(number)}
-
-
-def heard(psi: Params, told: Heard) -> Params:
-    """psi after the verdict."""
-    number, scores = int(psi["asked"]), (float(told.incumbent), float(told.candidate))
-    if number < 0:
-        return psi
-    measured, taken = all(map(isfinite, scores)), bool(told.accepted > 0)
-    fate = Fate.ACCEPTED if taken else Fate.REJECTED if measured else Fate.REFUSED
-    after = marked(psi, number, fate, scores if measured else None)
-    return {**(in_force(after, number) if taken else after), "asked": torch.tensor(-1)}
 
 
 def texts(said: Tensor) -> list[str]:

@@ -19,6 +19,7 @@ from sandbox.meta_learner import proposals
 from sandbox.meta_learner.endpoint import NAME, Endpoint, OutageError, checked_url
 from sandbox.meta_learner.prompt import named, prompt
 from sandbox.meta_learner.talk import ATTEMPTS, STAGES, Talk
+from sandbox.program import force
 from sandbox.program.answer import Read
 from sandbox.program.archive import Archive
 from sandbox.program.canonical import canonical
@@ -129,12 +130,14 @@ class Proposer:
             return Edit(note=SAID[status], tried=tried), psi
         proposed, parent = kept_in(answer["code"], answer["constants"]), int(answer["parent"])
         psi = proposals.asked(psi, proposed, parent, int(seen.step))
-        text = "\n".join(write(program) for kind, program in proposed.programs if program != now.by_kind[kind])
-        tried.append(_tried(int(psi["asked"]), "gate", parent=parent, program=text))
+        kind, program = next((each for each in proposed.programs if each[1] != now.by_kind[each[0]]),
+                             proposed.programs[0])  # fmt: skip
+        tried.append({**_tried(int(psi["asked"]), "gate", parent=parent, program=write(program)),
+                      "path": f"rule/{kind}"})  # fmt: skip
         return Edit(proposed.edit(seen.visible), f"proposal {int(psi['asked'])}", tried), psi
 
     def tell(self, psi: Params, heard: Heard) -> Params:
-        return proposals.heard(psi, heard)
+        return force.heard(psi, heard)
 
     @property
     def _endpoint(self) -> Endpoint:

@@ -27,7 +27,7 @@ from sandbox.program.program import (
 )
 from sandbox.program.text import write
 
-PASSES = 8
+PASSES = 8  # of the rules at most; two have been enough for all programs that were tried
 TURNS = {"min": ("max", 0), "max": ("min", 0), "where": ("where", 1), "ema": ("ema", 0)}
 """-op(a, b, …) is the first of both at (-a, -b, …), from the place named second on (and of a mean not the share)."""
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from math import isfinite
+
+import torch
+
+from sandbox.core.protocols import Heard, Params
 from sandbox.program.archive import Archive, Entry, Fate, append, in_force, marked, place, retuned
 from sandbox.program.cascade import formulas_of
 from sandbox.program.formulas import Formulas
@@ -27,6 +32,19 @@ def current(archive: Archive, now: Formulas, step: int, asked: int) -> Archive:
     if archive["fate"][place(archive, number)] == Fate.ACCEPTED:
         archive = marked(archive, number, Fate.DEAD)
     return in_force(archive, int(there[0]))
+
+
+def heard(psi: Params, told: Heard) -> Params:
+    """psi, an archive and "asked", the id that waits for a verdict, after the verdict: its fate, what the gate measured
+    where it has, and whether it is in force now. Nothing, where nobody waits (-1)."""
+    number, scores = int(psi["asked"]), (float(told.incumbent), float(told.candidate))
+    if number < 0:
+        return psi
+    measured, taken = all(map(isfinite, scores)), bool(told.accepted > 0)
+    fate = Fate.ACCEPTED if taken else Fate.REJECTED if measured else Fate.REFUSED
+    after = marked(psi, number, fate, scores if measured else None)
+    after = in_force(after, number) if taken else after
+    return {**after, "asked": torch.full_like(psi["asked"], -1)}
 
 
 def with_current(archive: Archive, now: Formulas, step: int) -> Archive:

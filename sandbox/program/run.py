@@ -51,11 +51,12 @@ def _run(lead: int, code: Tensor, constants: Tensor, inputs: Sequence[Tensor]) -
 
 class _Vmapped(torch.autograd.Function):
     """The interpreter as vmap meets it: it takes the axis of vmap in front, and goes on without vmap. What it computes
-    there is ordinary torch, which differentiates itself."""
+    there is ordinary torch, which differentiates itself. Torch wants a `forward` of every such function; nobody calls
+    this one, for `_run` comes here under vmap alone, and `vmap` answers there."""
 
     @staticmethod
     def forward(lead: int, code: Tensor, constants: Tensor, *inputs: Tensor) -> Any:
-        raise NotImplementedError("the interpreter runs under vmap alone here")
+        raise NotImplementedError("call `run`: outside of vmap it needs no function of its own")
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: Any) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sandbox.core.error import ConfigError, explain
 from sandbox.core.protocols import Batch, Params, Reach
+from sandbox.program.formulas import KINDS
 from sandbox.program.language import CONSTANTS
 from sandbox.program.library import named
 from sandbox.program.program import Program as Formula
@@ -18,8 +19,6 @@ from sandbox.program.program import ProgramError
 from sandbox.program.run import run
 from sandbox.program.tensor import decode, encode, lost
 from sandbox.program.text import write
-
-KINDS = ("loss", "update")  # of programs, and the rows of phi's constants
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ from sandbox.meta_learner.proposer import Proposer
 from sandbox.meta_learner.scripted import answer
 from sandbox.model.mlp import MLP
 from sandbox.model.module import Module
+from sandbox.program import force
 from sandbox.program.formulas import Formulas
 from sandbox.program.text import parse
 from sandbox.replay import replay
@@ -182,6 +183,7 @@ def test_a_proposal_is_judged_and_its_verdict_is_told_the_next_time(stage):
     assert records[2].text["rule/loss"] == [canonical]
     assert [(tried["id"], tried["stage"], tried["move"]) for record in records[1:] for tried in record.tried[0]] == [
         (1, "gate", "proposal"), (2, "gate", "change")]  # fmt: skip
+    assert {tried["path"] for record in records[1:] for tried in record.tried[0]} == {"rule/loss"}  # the report's trees
     first, second = (asked["messages"] for asked in stage.asked)
     assert "Kind `loss amounts`" in first[0]["content"]
     assert first[1]["content"].startswith("The task: Find the wave.")
@@ -472,7 +474,7 @@ def test_a_program_whose_life_dies_is_told_as_undone(stage):
 def test_what_others_put_back_is_told_in_words_that_are_true_of_it():
     first, second = (Formulas((("loss", parse(text)),)) for text in (ABSOLUTE, CLOSED))
     psi = proposals.asked(proposals.begun(4, 3, 240, first), second, 0, 1)
-    psi = proposals.heard(psi, Heard(*map(torch.tensor, (1.0, 2.0, 1.0))))
+    psi = force.heard(psi, Heard(*map(torch.tensor, (1.0, 2.0, 1.0))))
     known = proposals.known(proposals.archive_of(psi, first, 2))  # by whose hand the first is back, nobody says
     told = prompt("", first, known, [], 8)[1]["content"]
     assert "1, a change of 0: accepted, then undone: the life with it was not finite, or others put back" in told
