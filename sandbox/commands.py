@@ -28,6 +28,8 @@ USAGE = {
     "search": "sandbox search WORDS… KEY=interval(LOW,HIGH) [KEY=tag(log,interval(LOW,HIGH)) | KEY=a,b,c]… [trials=20] "
     "[n_jobs=N] [sampler=tpe|random] [against=random|null] [sampler_seed=0] [objective=READING] "
     "[direction=minimize|maximize] [prune=READING] [held_out=8] [sweep=NAME]: look for the best values of these keys",
+    "claims": "sandbox claims [LETTER…] [--fast] [--ablations] [--json FILE] [--page FOLDER] [runs=runs/claims] "
+    "[n_jobs=N]: try the essay's claims by the rules in conf/claim; one table, and a page with a picture each",
     "replay": "sandbox replay RUN… [--trust PACKAGE]…: execute a run again, and compare every line",
     "mirror": "sandbox mirror RUN… [--online | --offline] [--means] [project=NAME] [by_seed=true] …: make or mend the "
     "W&B run of each from its folder, or with --means one for all that differ by their seeds alone; every field of "
@@ -144,6 +146,26 @@ def search(arguments: Sequence[str]) -> int:
     more = [f"hydra.launcher.{word}" for word in arguments if word.startswith("n_jobs=")]
     default = not any(word.startswith("hydra/launcher=") for word in arguments)
     return launch(["-m", "hydra/sweeper=search", *words, *(more if default else [])])
+
+
+@_command("claims")
+def claims(arguments: Sequence[str]) -> int:
+    """See `USAGE`."""
+    from sandbox.claims.command import claims as tried
+
+    words, flags = _apart(arguments, ("--json", "--page"))
+    given = dict(word.split("=", 1) for word in words if "=" in word)
+    if set(flags) - {"--fast", "--ablations", "--json", "--page"} or set(given) - {"runs", "n_jobs"}:
+        return _tell(USAGE["claims"])
+    try:
+        return tried([word for word in words if "=" not in word], fast="--fast" in flags,
+                     ablations="--ablations" in flags, runs=Path(given.get("runs", "runs/claims")),
+                     page=Path(flags["--page"]) if "--page" in flags else None,
+                     as_json=Path(flags["--json"]) if "--json" in flags else None,
+                     command=" ".join(["sandbox", "claims", *arguments]),
+                     jobs=int(given["n_jobs"]) if "n_jobs" in given else None)  # fmt: skip
+    except KeyboardInterrupt:
+        return _tell("Interrupted; the same command goes on where it was.", code=130)
 
 
 @_command("replay")

@@ -1,0 +1,1 @@
+"""The claims of the essay: from their files to evidence, verdicts by rules written before, a table and a page."""

@@ -1,0 +1,74 @@
+"""`sandbox claims`: try the claims that are named, print one table, write the page."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from sandbox.claims.claim import EssayClaim, parse
+from sandbox.claims.evidence import gather, registered
+from sandbox.claims.page import Tried, number, write
+from sandbox.claims.verdict import Row, corrected, rows, together
+from sandbox.core.error import ConfigError, did_you_mean, explain
+from sandbox.studies import studies
+
+
+def known(arguments: Sequence[str] = ()) -> dict[str, EssayClaim]:
+    """{letter: claim}: every file of the group `claim` on the search path; raises `ConfigError`."""
+    here = studies(arguments)
+    return {name: parse(name, here.node(f"claim/{name}")) for name in sorted(here.members("claim"))}
+
+
+def claims(letters: Sequence[str], *, fast: bool, ablations: bool, runs: Path, page: Path | None,
+           as_json: Path | None, command: str, jobs: int | None = None) -> int:  # fmt: skip
+    """Try the claims of these letters (all, if none is named); 0 whatever their verdicts."""
+    there = known()
+    for letter in letters:
+        if letter not in there:
+            raise ConfigError(explain(expected="the letter of a claim", got=f"'{letter}'",
+                                      do=did_you_mean(letter, there)))  # fmt: skip
+    began, tried = time.monotonic(), list[Tried]()
+    for letter in letters or list(there):
+        print(f"claim {letter}: {there[letter].title}", file=sys.stderr, flush=True)
+        tried.append(_try(there[letter].quick() if fast else there[letter], runs, ablations=ablations, jobs=jobs))
+    all_rows = corrected([row for one in tried for row in one.rows])
+    tried = [replace(one, rows=tuple(row for row in all_rows if row.claim == one.claim.letter)) for one in tried]
+    minutes = (time.monotonic() - began) / 60
+    _show(all_rows, [row for one in tried for row in one.ablated])
+    print(f"{', '.join(f'{one.claim.letter}: {together(one.rows)}' for one in tried)}  ({minutes:.1f} minutes)")
+    print(write(tried, page or runs, command, f" in {minutes:.0f} minutes" if minutes >= 1 else ""))
+    if as_json:
+        told = [row.told() for one in tried for row in (*one.rows, *one.ablated)]
+        as_json.write_text(json.dumps(told, indent=1) + "\n")
+    return 0
+
+
+def _try(claim: EssayClaim, runs: Path, *, ablations: bool, jobs: int | None) -> Tried:
+    place = runs / f"{claim.letter}-{claim.digest}"
+    began = registered(place, [Path(f"conf/claim/{claim.letter}.yaml")])
+    evidence = gather(claim, place, jobs=jobs)
+    ablated = list[Row]()
+    for ablation in claim.ablations if ablations else ():
+        without = {**evidence, **gather(claim, place, ablation, jobs=jobs)}
+        ablated += rows(claim, without, ablation.name, ablation.of)
+    return Tried(claim, evidence, tuple(rows(claim, evidence)), tuple(ablated), began)
+
+
+def _show(found: Sequence[Row], ablated: Sequence[Row]) -> None:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in ("claim", "expected", "measured", "control", "n", "difference [95 %]", "rule", "Holm p", "verdict"):
+        table.add_column(name, justify="right" if name in ("measured", "control", "n") else "left")
+    for row in (*found, *ablated):
+        interval = f"{number(row.difference.mean)} [{number(row.difference.low)}, {number(row.difference.high)}]"
+        said = f"{row.comparison.say} (without: {row.ablation})" if row.ablation else row.comparison.say
+        verdict = row.raw if row.ablation else row.verdict
+        table.add_row(row.claim, said, number(row.measured.mean), number(row.control.mean), str(row.difference.n),
+                      interval, row.comparison.rule, f"{row.holm:.2g}", verdict)  # fmt: skip
+    Console(width=None if sys.stdout.isatty() else 200).print(table)

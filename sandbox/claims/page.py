@@ -1,0 +1,134 @@
+"""The page of all claims: for each what was done, what would have refuted it, what came out, and a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.claims.claim import EssayClaim
+from sandbox.claims.evidence import Registered
+from sandbox.claims.figure import draw
+from sandbox.claims.verdict import LEVEL, Evidence, Row, together
+
+HEAD = """# The essay's claims, tried
+
+Each claim of the essay ([what it says](instruments.md)) became an experiment that could have come out otherwise.
+A comparison sets a reading of one arm against its control's, paired by seed. Its rule says beforehand in which region
+the difference must lie: **supported** means that the whole 95 % interval lies there, and that this stands up to the
+number of comparisons on this page (Holm 1979, p ≤ {level}, {count} comparisons); **not supported** that the interval
+lies wholly outside; **undecided** anything else. A claim is supported where all its comparisons are, and not supported
+where one of them is not. Intervals are Student's below ten seeds and the percentile bootstrap from ten, as measured,
+not widened for their number.
+
+`{command}` made this page{took}. Rules, seeds and n stand in `conf/claim/`; a changed rule is a new experiment, with a
+folder of its own.
+"""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A claim with what it showed. `ablations`: {name: rows of its comparisons without that thing}."""
+
+    claim: EssayClaim
+    evidence: Evidence
+    rows: tuple[Row, ...]
+    ablated: tuple[Row, ...]
+    registered: Registered
+
+
+def write(all_tried: Sequence[Tried], folder: Path, command: str, took: str = "") -> Path:
+    """The page `claims.md` in `folder`, with its pictures in `folder`/claims; returns its path."""
+    pictures = folder / "claims"
+    pictures.mkdir(parents=True, exist_ok=True)
+    for tried in all_tried:
+        draw(tried.claim, tried.evidence, tried.rows, pictures / f"{tried.claim.letter}.png")
+    count = sum(len(tried.rows) for tried in all_tried)
+    parts = [HEAD.format(level=LEVEL, count=count, command=command, took=took), *_summary(all_tried),
+             *(line for tried in all_tried for line in _chapter(tried)), *_ablations(all_tried)]  # fmt: skip
+    path = folder / "claims.md"
+    path.write_text("\n".join(parts).rstrip() + "\n")
+    return path
+
+
+def _summary(all_tried: Sequence[Tried]) -> Iterator[str]:
+    yield "| claim | the essay says | comparisons | verdict |"
+    yield "|---|---|---|---|"
+    for tried in all_tried:
+        supported = sum(row.verdict == "supported" for row in tried.rows)
+        yield (f"| [{tried.claim.letter}](#{_anchor(tried.claim)}) | {_line(tried.claim.says)} | "
+               f"{supported} of {len(tried.rows)} supported | **{together(tried.rows)}** |")  # fmt: skip
+    yield ""
+
+
+def _chapter(tried: Tried) -> Iterator[str]:
+    claim = tried.claim
+    yield f"## {_heading(claim)}"
+    yield ""
+    yield f"**The essay says:** {_line(claim.says)}"
+    yield ""
+    yield f"**What was done:** {_line(claim.done)}"
+    yield ""
+    yield f"**What would have refuted it:** {_line(claim.refuted)}"
+    yield ""
+    yield f"**Verdict: {together(tried.rows)}.** {_registered(tried.registered)}"
+    yield ""
+    yield f"![{_heading(claim)}](claims/{claim.letter}.png)"
+    yield ""
+    yield "| expected | measured | control | n | difference [95 %] | rule | Holm p | verdict |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for row in tried.rows:
+        one = row.comparison
+        control = f"{number(row.control.mean)} ({one.control or one.than})"
+        interval = f"{number(row.difference.mean)} [{number(row.difference.low)}, {number(row.difference.high)}]"
+        yield (f"| {_line(one.say)} | {number(row.measured.mean)} | {control} | {row.difference.n} | {interval} | "
+               f"{one.rule} | {row.holm:.2g} | {row.verdict} |")  # fmt: skip
+    yield ""
+
+
+def _ablations(all_tried: Sequence[Tried]) -> Iterator[str]:
+    if not any(tried.ablated for tried in all_tried):
+        return
+    yield "## What breaks them"
+    yield ""
+    yield ("Of each claim something was taken away that it needs (a mechanism: the comparison must no longer be "
+           "supported) and something that it does not need (a sham: it must stay supported). These rows are not among "
+           "those that Holm's correction counts.")  # fmt: skip
+    yield ""
+    yield "| claim | taken away | kind | comparison | n | difference [95 %] | by its interval | as it must be |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for tried in all_tried:
+        known = {ablation.name: ablation for ablation in tried.claim.ablations}
+        for row in tried.ablated:
+            ablation = known[row.ablation]
+            right = (row.raw == "supported") == (ablation.kind == "sham")
+            interval = f"{number(row.difference.mean)} [{number(row.difference.low)}, {number(row.difference.high)}]"
+            yield (f"| {row.claim} | {_line(ablation.say)} | {ablation.kind} | {_line(row.comparison.say)} | "
+                   f"{row.difference.n} | {interval} | {row.raw} | {'yes' if right else '**no**'} |")  # fmt: skip
+    yield ""
+
+
+def _heading(claim: EssayClaim) -> str:
+    return f"{claim.letter}. {claim.title or _line(claim.says)[:60]}"
+
+
+def _anchor(claim: EssayClaim) -> str:
+    kept = [letter for letter in _heading(claim).lower() if letter.isalnum() or letter in " -_"]
+    return "".join(kept).replace(" ", "-")
+
+
+def _registered(told: Registered) -> str:
+    if not told.commit:
+        return "Its rules are in no commit: read this as a first look."
+    if not told.clean:
+        return f"Its rules differed from their last commit ({told.commit}) when measuring began: a first look."
+    return f"Rules, seeds and n were registered in commit {told.commit}; measuring began at {told.began}, after it."
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def number(value: float) -> str:
+    """Three digits, as a person writes them."""
+    return f"{value:.3g}".replace("-", "−")
