@@ -26,6 +26,8 @@ from sandbox.core.task import Act as Act
 from sandbox.core.task import Batch, Model, Task
 from sandbox.core.task import KnowsHuman as KnowsHuman
 from sandbox.core.task import Stateful as Stateful
+from sandbox.core.task import Table as Table
+from sandbox.core.task import Tabular as Tabular
 from sandbox.core.task import Tempered as Tempered
 from sandbox.core.tree import Params as Params
 
