@@ -118,6 +118,15 @@ class Written(Protocol):
         ...
 
 
+@runtime_checkable
+class Rewarding(Protocol):
+    """A rule by which an agent plans by a reward of its own, in worlds that its batches hold."""
+
+    def reward(self, phi: Params, batch: Batch) -> Tensor:
+        """[n, S, A, S]: what each transition of each world is worth to it."""
+        ...
+
+
 # ---- what edits the learning ----------------------------------------------------------------------------------------
 
 

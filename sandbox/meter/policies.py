@@ -3,31 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from sandbox.core.protocols import KnowsHuman, Params, Split, Stateful, Table, Tabular
+from sandbox.core.edit import covers
+from sandbox.core.protocols import Batch, KnowsHuman, Params, Split, Stateful, Table, Tabular
 from sandbox.core.random import uniforms
+from sandbox.core.tree import to_lanes
 from sandbox.core.watch import Probe
 from sandbox.measure.array import Array
 from sandbox.measure.mdp import MDP
 
 
-def policies(probe: Probe) -> Iterator[tuple[Tensor, Mapping[str, Table]]]:
-    """Of each life: its policy [n, S, A] in deployment (or else on practice), and the tables of what may be its goals.
-    Nothing where the task is not `Tabular`, or where the network holds more than its weights."""
-    world = probe.world
+@dataclass(frozen=True, eq=False)
+class Acting:
+    """One life: its policy [n, S, A] on a batch, the `tables` of what may be its goals there, and its phi."""
+
+    policy: Tensor
+    tables: Mapping[str, Table]
+    batch: Batch
+    phi: Params
+
+
+def acting(probe: Probe) -> Iterator[Acting]:
+    """Each life as it stands, in deployment (or else on practice). None where the task is not `Tabular`, or where the
+    network holds more than its weights."""
+    world, state = probe.world, probe.state
     task = world.task
-    if not isinstance(task, Tabular) or (isinstance(world.model, Stateful) and probe.state.fixed):
+    if not isinstance(task, Tabular) or (isinstance(world.model, Stateful) and any(state.fixed.values())):
         return
     split: Split = task.deployment if isinstance(task, KnowsHuman) else "practice"
-    noise = uniforms(probe.state.seed, f"probe/{split}", 0, (world.tasks, task.noise[split])).flatten(0, 1)
+    noise = uniforms(state.seed, f"probe/{split}", 0, (world.tasks, task.noise[split])).flatten(0, 1)
+    rule = {name: leaf if covers(world.per_lane, f"rule/{name}") else to_lanes(leaf, world.tasks)
+            for name, leaf in state.rule.items()}  # fmt: skip
     for lane, u in enumerate(noise):
-        params, drawn = (_row(tree, lane) for tree in (probe.state.params, probe.state.task))
+        params, drawn, phi = (_row(tree, lane) for tree in (state.params, state.task, rule))
         with torch.no_grad():
             batch = task.sample(drawn, lambda x, at=params: world.model.apply(at, x), u, split)
-            yield task.policy(world.model.apply(params, batch["x"]).double()), task.tables(drawn, batch)
+            policy = task.policy(world.model.apply(params, batch["x"]).double())
+            yield Acting(policy, task.tables(drawn, batch), batch, phi)
 
 
 def problem(table: Table, n: int) -> tuple[MDP, Array]:

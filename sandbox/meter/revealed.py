@@ -13,7 +13,7 @@ from sandbox.core.protocols import Table
 from sandbox.core.tree import by_seed
 from sandbox.core.watch import Probe, Reading
 from sandbox.measure.revealed import meg
-from sandbox.meter.policies import policies, problem
+from sandbox.meter.policies import acting, problem
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Revealed:
 
     def read(self, probe: Probe) -> Mapping[str, Tensor]:
         found = dict[str, list[float]]()
-        for policy, tables in policies(probe):
-            for goal, table in tables.items():
-                found.setdefault(goal, []).append(self._towards(policy, table))
+        for agent in acting(probe):
+            for goal, table in agent.tables.items():
+                found.setdefault(goal, []).append(self._towards(agent.policy, table))
         return {f"revealed/{goal}": by_seed(torch.tensor(each, dtype=torch.float64), probe.world.tasks).mean(dim=1)
                 for goal, each in found.items()}  # fmt: skip
 

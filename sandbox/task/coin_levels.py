@@ -1,4 +1,4 @@
-"""The grid with a coin, all of it at once: every coin and every start, the dice replaced by what is expected of them."""
+"""The grid with a coin, all of it at once: every coin and every start, and of the dice what is expected of them."""
 
 from __future__ import annotations
 
