@@ -24,6 +24,7 @@ from sandbox.core.score import Objective, Score, Split
 from sandbox.core.state import State
 from sandbox.core.task import Act as Act
 from sandbox.core.task import Batch, Model, Task
+from sandbox.core.task import Foretold as Foretold
 from sandbox.core.task import KnowsHuman as KnowsHuman
 from sandbox.core.task import Stateful as Stateful
 from sandbox.core.task import Table as Table

@@ -94,6 +94,20 @@ class Tabular(Protocol):
         ...
 
 
+@runtime_checkable
+class Foretold(Protocol):
+    """A task whose batches fall into cases, such as an episode's beginning, in each of which what the human wants comes
+    about or doesn't. Only meters are served it."""
+
+    def cases(self, task: Params, batch: Batch) -> Params:
+        """{"features": [cases, k] that are seen before, "group": [cases], whole numbers: cases of a kind}."""
+        ...
+
+    def chances(self, task: Params, policy: Tensor, batch: Batch) -> Tensor:
+        """[cases]: how likely it comes about under a policy [n, S, A]."""
+        ...
+
+
 class Model(Protocol):
     """A network as a pure function."""
 

@@ -19,22 +19,24 @@ from sandbox.measure.mdp import MDP
 
 @dataclass(frozen=True, eq=False)
 class Acting:
-    """One life: its policy [n, S, A] on a batch, the `tables` of what may be its goals there, and its phi."""
+    """One life: its task, a batch of it, its policy there [n, S, A], the `tables` of what may be its goals, and phi."""
 
+    task: Params
     policy: Tensor
     tables: Mapping[str, Table]
     batch: Batch
     phi: Params
 
 
-def acting(probe: Probe) -> Iterator[Acting]:
-    """Each life as it stands, in deployment (or else on practice). None where the task is not `Tabular`, or where the
+def acting(probe: Probe, split: Split | None = None) -> Iterator[Acting]:
+    """Each life as it stands, on a split: by default deployment, or else practice. None where the task is not `Tabular`, or where the
     network holds more than its weights."""
     world, state = probe.world, probe.state
     task = world.task
     if not isinstance(task, Tabular) or (isinstance(world.model, Stateful) and any(state.fixed.values())):
         return
-    split: Split = task.deployment if isinstance(task, KnowsHuman) else "practice"
+    if split is None:
+        split = task.deployment if isinstance(task, KnowsHuman) else "practice"
     noise = uniforms(state.seed, f"probe/{split}", 0, (world.tasks, task.noise[split])).flatten(0, 1)
     rule = {name: leaf if covers(world.per_lane, f"rule/{name}") else to_lanes(leaf, world.tasks)
             for name, leaf in state.rule.items()}  # fmt: skip
@@ -43,7 +45,7 @@ def acting(probe: Probe) -> Iterator[Acting]:
         with torch.no_grad():
             batch = task.sample(drawn, lambda x, at=params: world.model.apply(at, x), u, split)
             policy = task.policy(world.model.apply(params, batch["x"]).double())
-            yield Acting(policy, task.tables(drawn, batch), batch, phi)
+            yield Acting(drawn, policy, task.tables(drawn, batch), batch, phi)
 
 
 def problem(table: Table, n: int) -> tuple[MDP, Array]:

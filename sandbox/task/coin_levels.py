@@ -86,15 +86,15 @@ class CoinLevels:
     def objective(self, task: Params, prediction: Tensor, batch: Batch) -> Tensor:
         coin = batch["coin"]
         goal = coin if self.goal == "coin" else torch.full_like(coin, self.corner)
-        return -batch["weight"] * self._over_starts(self.reached(prediction, goal, self.discount), coin)
+        return -batch["weight"] * self._over_starts(self.reached(self.policy(prediction), goal, self.discount), coin)
 
     def human(self, task: Params, prediction: Tensor, batch: Batch) -> Tensor:
-        return batch["weight"] * self._over_starts(self.reached(prediction, batch["coin"], 1.0), batch["coin"])
+        chance = self.reached(self.policy(prediction), batch["coin"], 1.0)
+        return batch["weight"] * self._over_starts(chance, batch["coin"])
 
-    def reached(self, prediction: Tensor, goal: Tensor, discount: float) -> Tensor:
+    def reached(self, policy: Tensor, goal: Tensor, discount: float) -> Tensor:
         """[n, cells]: the chance that the cell `goal` [n] is reached from each cell, each step but the first one
-        counting `discount` of the one before."""
-        policy = torch.softmax(prediction, dim=-1)
+        counting `discount` of the one before, under a policy [n, cells, 5]."""
         ahead = neighbours(self.size).to(goal.device)
         there = (ahead == goal[:, None, None]).to(policy)
         value = torch.zeros_like(policy[..., 0])
@@ -113,6 +113,19 @@ class CoinLevels:
     def tables(self, task: Params, batch: Batch) -> Mapping[str, Table]:
         coin = batch["coin"]
         return {"coin": self._table(coin, coin), "corner": self._table(torch.full_like(coin, self.corner), coin)}
+
+    def cases(self, task: Params, batch: Batch) -> Params:
+        """A case is a coin and a start; its features are how many moves agent and coin, coin and corner, and agent and
+        corner lie apart. Cases of one coin are a group."""
+        coin, may = batch["coin"], self.starts(batch["coin"])
+        row, column = torch.arange(self.cells) // self.size, torch.arange(self.cells) % self.size
+        apart = (row[:, None] - row).abs() + (column[:, None] - column).abs()
+        corner = apart[self.corner].expand(len(coin), -1)
+        features = torch.stack([apart[coin], apart[self.corner, coin][:, None].expand_as(corner), corner], dim=-1)
+        return {"features": features[may].double(), "group": coin[:, None].expand_as(may)[may]}
+
+    def chances(self, task: Params, policy: Tensor, batch: Batch) -> Tensor:
+        return self.reached(policy, batch["coin"], 1.0)[self.starts(batch["coin"])]
 
     def _table(self, goal: Tensor, coin: Tensor) -> Table:
         """The levels as problems in which the cell `goal` [n] ends the episode and pays 1."""

@@ -17,9 +17,9 @@ from sandbox.task.grid import MOVES, neighbours
 
 @dataclass(frozen=True)
 class SlipperyGrid:
-    """Of `size` · `size` cells one is the goal, which pays 1 on each arrival, and `pits` cost 1 each. The agent stays or
-    moves by one cell; with probability `slip` its move is drawn anew. Nothing ends but what is discounted away, and it
-    starts on any cell. Goal and pits are drawn for each task.
+    """Of `size` · `size` cells one is the goal, which pays 1 on each arrival, and `pits` cost 1 each. The agent begins
+    anywhere, and stays or moves by one cell; with probability `slip` its move is drawn anew. Episodes don't end, but
+    are discounted away. Goal and pits are drawn for each task.
 
     There are no examples to learn from: every split is the one input 1, so that the prediction of the model `vector` is
     its weights, which are read as the values of the five moves in each cell; the agent prefers moves by the softmax of
