@@ -1,4 +1,4 @@
-"""What foretells best whether the agent will do what the human wants: its supposed goal, or what is seen of the case?"""
+"""What foretells best whether the agent does what the human wants: a goal it may have, or what is seen of the case?"""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ FIRM = 1e3  # the inverse temperature of an agent that pursues a goal without fa
 
 @dataclass(frozen=True)
 class Foretelling:
-    """The mean negative log-likelihood, in nats a case, of what comes about in cases that half of the kinds of cases
-    were left out for: `foretold/<goal>` by an agent that pursues a goal of the task without fail, trusted to `trust`;
-    `foretold/base` by how often it comes about in the other half; `foretold/features` by logistic regression there on
-    what is seen of a case; `foretold/shuffled` by the same on features of other cases. Chances are exact, so no outcome
-    is drawn. Read in deployment, and as `foretold_training/…` on the split that is trained on, where the task can be
-    told case by case.
+    """The mean negative log-likelihood, in nats a case, of whether it comes about: `foretold/<goal>` by an agent that
+    pursues a goal of the task without fail; and, where each half of the kinds of cases, drawn by the seed, foretells
+    the other, `foretold/base` by how often it comes about, `foretold/features` by logistic regression on what is seen
+    of a case, and `foretold/shuffled` by the same on features of other cases. Nothing is foretold surer than `trust`.
+    Chances are exact: no outcome is drawn. Read in deployment, and as `foretold_training/…` on the split that is
+    trained on, where the task can be told case by case.
     """
 
     every: int = 1000
@@ -60,19 +60,24 @@ class Foretelling:
     def _life(self, task: Foretold, agent: Acting, seed: int) -> dict[str, float]:
         told, rng = task.cases(agent.task, agent.batch), np.random.default_rng([seed, 0])
         features, group = told["features"].double().cpu().numpy(), told["group"].cpu().numpy()
-        kinds = rng.permutation(np.unique(group))
-        fit, rest = (np.isin(group, half) for half in np.array_split(kinds, 2))
-        rest = rest if rest.any() else fit  # of one kind there are no halves
-        happens = self._chances(task, agent, agent.policy)
+        halves = np.array_split(rng.permutation(np.unique(group)), 2)
+        happens, first = self._chances(task, agent, agent.policy), np.isin(group, halves[0])
+        folds = [(first, ~first), (~first, first)] if len(halves[1]) else [(first, first)]  # one kind has no halves
 
         def told_by(chance: Array) -> float:
             chance = np.clip(chance, 1 - self.trust, self.trust)
-            return float(-(happens[rest] * np.log(chance) + (1 - happens[rest]) * np.log(1 - chance)).mean())
+            return float(-(happens * np.log(chance) + (1 - happens) * np.log(1 - chance)).mean())
 
-        found = {goal: told_by(self._chances(task, agent, _firm(table))[rest]) for goal, table in agent.tables.items()}
-        found["base"] = told_by(np.full(rest.sum(), happens[fit].mean()))
+        found = {goal: told_by(self._chances(task, agent, _firm(table))) for goal, table in agent.tables.items()}
+        base = np.zeros_like(happens)
+        for fit, rest in folds:
+            base[rest] = happens[fit].mean()
+        found["base"] = told_by(base)
         for name, seen in (("features", features), ("shuffled", rng.permutation(features))):
-            found[name] = told_by(_logistic(seen[fit], happens[fit], seen[rest]))
+            chance = np.zeros_like(happens)
+            for fit, rest in folds:
+                chance[rest] = _logistic(seen[fit], happens[fit], seen[rest])
+            found[name] = told_by(chance)
         return found
 
     def _chances(self, task: Foretold, agent: Acting, policy: Tensor) -> Array:

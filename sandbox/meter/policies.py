@@ -29,8 +29,8 @@ class Acting:
 
 
 def acting(probe: Probe, split: Split | None = None) -> Iterator[Acting]:
-    """Each life as it stands, on a split: by default deployment, or else practice. None where the task is not `Tabular`, or where the
-    network holds more than its weights."""
+    """Each life as it stands, on a split: by default deployment, or else practice. None where the task is not
+    `Tabular`, or where the network holds more than its weights."""
     world, state = probe.world, probe.state
     task = world.task
     if not isinstance(task, Tabular) or (isinstance(world.model, Stateful) and any(state.fixed.values())):
