@@ -66,7 +66,7 @@ class SlipperyGrid:
         """{"paid" [cells], and the returns of the "best" and of "random" moves}."""
         rank = noise.argsort().argsort()
         paid = torch.where(rank == 0, 1.0, torch.where(rank <= self.pits, -1.0, 0.0)).double()
-        value, random = torch.zeros_like(paid), torch.full((self.cells, len(MOVES)), 1 / len(MOVES)).to(paid)
+        value, random = torch.zeros_like(paid), paid.new_full((self.cells, len(MOVES)), 1 / len(MOVES))
         for _ in range(self.sweeps):
             value = (self._transitions().to(paid) @ (paid + self.discount * value)).amax(dim=-1)
         found = {"paid": paid, "best": value.mean(), "random": self._earned(paid, random)}
