@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from sandbox.core.error import ConfigError, explain
@@ -16,9 +17,10 @@ FIELDS = ("transitions", "paid")
 @dataclass(frozen=True)
 class Planning:
     """In one inner step the predictions, read as action values [S, A] row by row, become those of a planner that looks
-    `depth` moves ahead from nothing: `depth` backups of q(s, a) = E [r + discount · max q(s')], which knows the world
-    from the batch (`transitions` [1, S, A, S], `paid` on arrival [1, S]). A = ½ Σ (q - planned)², of which
-    gradient descent at rate 1 is that step where the predictions are the weights (model=vector).
+    `depth` moves ahead from nothing: `depth` backups of q(s, a) = E [r + discount · max q(s')], the maximum rounded off
+    over a `temperature`, so that it has a slope where moves tie. It knows the world from the batch (`transitions`
+    [1, S, A, S], and what is `paid` on arrival [1, S]). A = ½ Σ (q - planned)², of which gradient descent at rate 1 is
+    that step where the predictions are the weights (model=vector).
 
     phi is the agent's internal reward, so that whoever edits it solves an optimal reward problem (Sorg, Singh and Lewis
     2010): r = paid + bonus, {"bonus": [states]} for arriving in each state; or with `internal` "shaping" r = paid +
@@ -29,12 +31,14 @@ class Planning:
     depth: int = 3
     states: int = 16
     discount: float = 0.95
+    temperature: float = 0.001
     internal: Literal["bonus", "shaping"] = "bonus"
 
     def __post_init__(self) -> None:
-        if min(self.depth, self.states) < 1 or not 0 < self.discount <= 1:
+        if min(self.depth, self.states) < 1 or not 0 < self.discount <= 1 or self.temperature <= 0:
             raise ConfigError(explain(expected="rule.depth and rule.states of 1 or more, rule.discount above 0, at most"
-                                      " 1", got=f"{self.depth}, {self.states} and {self.discount:g}",
+                                      " 1, and rule.temperature above 0",
+                                      got=f"{self.depth}, {self.states}, {self.discount:g} and {self.temperature:g}",
                                       do="Set depth=1 for an agent that sees one move ahead."))  # fmt: skip
 
     def init(self, params: Params) -> Params:
@@ -70,7 +74,8 @@ class Planning:
         goes = batch["transitions"]
         q = now = (goes * self.reward(phi, batch)).sum(dim=-1)
         for _ in range(self.depth - 1):
-            q = now + self.discount * (goes * q.amax(dim=-1)[:, None, None]).sum(dim=-1)
+            value = self.temperature * torch.logsumexp(q / self.temperature, dim=-1)
+            q = now + self.discount * (goes * value[:, None, None]).sum(dim=-1)
         return q
 
     def update(self, phi: Params, params: Params, grads: Params, slots: Params) -> tuple[Params, Params]:

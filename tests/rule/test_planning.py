@@ -31,21 +31,21 @@ def stepped(rule: Planning, phi: dict[str, torch.Tensor]) -> torch.Tensor:
 
 @pytest.mark.parametrize("depth", [1, 2, 7])
 def test_an_inner_step_is_so_many_backups_from_nothing(depth: int) -> None:
-    rule, bonus = Planning(depth=depth), uniform(1, "bonus", 0, (16,))
+    rule, bonus = Planning(depth=depth, temperature=1e-5), uniform(1, "bonus", 0, (16,))
     goes, value = BATCH["transitions"][0], torch.zeros(16, dtype=torch.float64)
     for _ in range(depth):
         q = goes @ (DRAWN["paid"] + bonus + 0.95 * value)
         value = q.amax(dim=-1)
-    assert torch.allclose(stepped(rule, {"bonus": bonus}), q, atol=1e-12)
+    assert torch.allclose(stepped(rule, {"bonus": bonus}), q, atol=1e-3)
 
 
 def test_a_shaping_moves_a_short_plan_and_not_a_long_one() -> None:
     potential = uniform(1, "potential", 0, (16,))
     for depth, same in ((1, False), (400, True)):
-        rule = Planning(depth=depth, internal="shaping")
+        rule = Planning(depth=depth, temperature=1e-5, internal="shaping")
         q, shaped = (stepped(rule, {"potential": scale * potential}) for scale in (0, 1))
         advantage, after = (one - one.amax(dim=-1, keepdim=True) for one in (q, shaped))
-        assert torch.allclose(advantage, after, atol=1e-6) is same
+        assert torch.allclose(advantage, after, atol=1e-3) is same
 
 
 def test_a_planner_needs_a_world() -> None:
