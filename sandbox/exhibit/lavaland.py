@@ -66,8 +66,12 @@ class Land:
 
     def visits(self, moves: Array) -> Array:
         """[..., 4]: the share of discounted time that moves [..., 25] spend on each feature."""
+        return self.mean(moves, self.features)
+
+    def mean(self, moves: Array, of: Array) -> Array:
+        """[..., k]: the discounted mean of what `of` [25, k] says of the cells that moves [..., 25] lead through."""
         time = self.discount ** np.arange(FAR)
-        return np.tensordot(time / time.sum(), self.features[self.path(moves)], axes=1)
+        return np.tensordot(time / time.sum(), of[self.path(moves)], axes=1)
 
 
 def drawn(rng: np.random.Generator, discount: float, *, lava: bool) -> Land:
@@ -101,7 +105,7 @@ class Lavaland:
     Arms, each in the same `worlds` pairs of worlds a seed: `literal` plans for the reward as it was given; `mean` for
     the posterior mean of what may have been meant; `context` for the worst of `draws` draws from the posterior, cell by
     cell, relative to the mean cell of the training world; `caution` for the worst of as many draws from the prior; `oracle`
-    for what was meant. Weights lie on the sphere: `candidates` possible ones, `others` proxies that could have been
+    for what was meant; and `training`, `literal` in the world that the reward was made for. Weights lie on the sphere: `candidates` possible ones, `others` proxies that could have been
     chosen. With `lava_in_training` the designer saw lava too, and still left it out.
 
     Reads `regret` (in [0, 1], by what was meant), `lava` and `target` (the share of worlds in which the agent enters
@@ -135,6 +139,7 @@ class Lavaland:
         land = drawn(rng, self.discount, lava=True)
         rewards, belief, weights = self.read(training, land, rng)
         found = {arm: self.lived(land, land.plan(reward)) for arm, reward in rewards.items()}
+        found["training"] = self.lived(training, training.plan(training.features @ self.proxy))
         for arm, share in {"posterior": belief, "prior": np.full(len(weights), 1 / len(weights))}.items():
             mean = share @ weights
             spread = np.sqrt(share @ (weights - mean) ** 2)
