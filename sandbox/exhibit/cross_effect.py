@@ -40,14 +40,16 @@ class Legs:
 class CrossEffect:
     """Two systems, each before and after a fix, in `worlds` worlds a seed, and the same `behaviours` of deployment.
 
-    The outer fix is made in two-bit environments: the process comes to penalise the variance of risks (`strength`), and
-    the agent is what is trained by it. The inner fix is made in Lavaland: the agent comes to read the same reward in its
-    context. E[u, v] is the mean change of leg v by fix u. Arms: `real`, both fixes; `cosmetic`, a process three times as
-    large, in two-bit environments with an agent that was trained from elsewhere; `relabelled`, the real ones with before and after exchanged at
-    random, world by world. Each reads `outer_outer`, `outer_inner`, `inner_outer` and `inner_inner`, the entries
-    E; `cross`, |outer_inner| + |inner_outer|; and `chi`, its share of all four (0 where there is no effect).
-    The arms `human_process` and `human_agent` read `distance` in Lavaland after the inner fix, from the human to the
-    words of the process and to the agent.
+    The outer fix is made in two-bit environments: the process comes to penalise the variance of risks (`strength`),
+    and the agent is what is trained by it. The inner fix is made in Lavaland: the agent comes to read the same reward
+    in its context. E[u, v] is the mean change of leg v by fix u.
+
+    Arms: `real`, both fixes; `cosmetic`, the same objective three times as large, in two-bit environments with an agent
+    that was trained from elsewhere; `relabelled`, the real fixes with before and after exchanged at random, world by
+    world. Each reads the entries of E (`outer_outer`, `outer_inner`, `inner_outer`, `inner_inner`); `cross`,
+    |outer_inner| + |inner_outer|; and `chi`, its share of all four (0 where there is no effect). The arms
+    `human_process` and `human_agent` read `distance` in Lavaland after the inner fix, from the human to the words of
+    the process and to the agent.
     """
 
     worlds: int = 8

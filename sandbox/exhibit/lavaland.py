@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from sandbox.core.exhibit import Measured
 from sandbox.measure.array import Array
 from sandbox.measure.mdp import MDP
 from sandbox.measure.regret import regret
+
+Ints = NDArray[np.int64]
 
 SIZE, CELLS = 5, 25
 MOVES = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))
@@ -19,7 +22,7 @@ GRASS, DIRT, TARGET, LAVA = range(4)
 FAR = 100  # steps of a plan that are looked at: .9 ** 100 is 3e-5
 
 
-def _following() -> Array:
+def _following() -> Ints:
     """[cells, 5]: the cell that each move leads to; walls hold."""
     row, column = np.divmod(np.arange(CELLS), SIZE)
     to = [np.clip(row + down, 0, SIZE - 1) * SIZE + np.clip(column + right, 0, SIZE - 1) for down, right in MOVES]
@@ -33,7 +36,7 @@ FOLLOW = _following()
 class Land:
     """What lies where: `kind` [25], the number of a feature; `start`, the cell where the agent begins."""
 
-    kind: Array
+    kind: Ints
     start: int
     discount: float
 
@@ -47,7 +50,7 @@ class Land:
         """The same as a decision problem; a cell pays when it is left."""
         return MDP(np.eye(CELLS)[FOLLOW], self.discount, np.eye(CELLS)[self.start])
 
-    def plan(self, rewards: Array) -> Array:
+    def plan(self, rewards: Array) -> Ints:
         """[..., 25]: the best move in each cell for rewards [..., 25] of cells, by value iteration; of tied moves the
         first."""
         value = np.zeros_like(rewards)
@@ -56,22 +59,22 @@ class Land:
         ahead = value[..., FOLLOW]
         return (ahead > ahead.max(axis=-1, keepdims=True) - 1e-9).argmax(axis=-1)
 
-    def path(self, moves: Array) -> Array:
+    def path(self, moves: Ints) -> Ints:
         """[FAR, ...]: the cells that moves [..., 25] lead through from the start."""
-        cell, found = np.full(moves.shape[:-1], self.start), list[Array]()
+        cell, found = np.full(moves.shape[:-1], self.start), list[Ints]()
         for _ in range(FAR):
             found.append(cell)
             cell = FOLLOW[cell, np.take_along_axis(moves, cell[..., None], axis=-1)[..., 0]]
         return np.stack(found)
 
-    def visits(self, moves: Array) -> Array:
+    def visits(self, moves: Ints) -> Array:
         """[..., 4]: the share of discounted time that moves [..., 25] spend on each feature."""
         return self.mean(moves, self.features)
 
-    def mean(self, moves: Array, of: Array) -> Array:
+    def mean(self, moves: Ints, of: Array) -> Array:
         """[..., k]: the discounted mean of what `of` [25, k] says of the cells that moves [..., 25] lead through."""
         time = self.discount ** np.arange(FAR)
-        return np.tensordot(time / time.sum(), of[self.path(moves)], axes=1)
+        return np.einsum("t,t...->...", time / time.sum(), of[self.path(moves)])
 
 
 def drawn(rng: np.random.Generator, discount: float, *, lava: bool) -> Land:
@@ -102,11 +105,12 @@ class Lavaland:
     """The human wants the target, on dirt rather than grass, and no lava. The designer's reward leaves lava out, for
     the world that it was made for has none; the agent plans in a world that has.
 
-    Arms, each in the same `worlds` pairs of worlds a seed: `literal` plans for the reward as it was given; `mean` for
-    the posterior mean of what may have been meant; `context` for the worst of `draws` draws from the posterior, cell by
-    cell, relative to the mean cell of the training world; `caution` for the worst of as many draws from the prior; `oracle`
-    for what was meant; and `training`, `literal` in the world that the reward was made for. Weights lie on the sphere: `candidates` possible ones, `others` proxies that could have been
-    chosen. With `lava_in_training` the designer saw lava too, and still left it out.
+    Arms, each in the same `worlds` pairs of worlds a seed: `literal` plans for the reward as it was given, and
+    `training` too, in the world that it was made for; `mean` plans for the posterior mean of what may have been meant;
+    `context` for the worst of `draws` draws from the posterior, cell by cell, relative to the mean cell of the training
+    world; `caution` for the worst of as many draws from the prior; `oracle` for what was meant. Weights lie on the
+    sphere: `candidates` possible ones, `others` proxies that could have been chosen. With `lava_in_training` the
+    designer saw lava too, and still left it out.
 
     Reads `regret` (in [0, 1], by what was meant), `lava` and `target` (the share of worlds in which the agent enters
     the one or the other). Two more arms, `posterior` and `prior`, read `lava_weight`, `lava_spread`, `target_weight`
@@ -162,7 +166,7 @@ class Lavaland:
         told = {arm: land.features @ reward for arm, reward in rewards.items()}
         return told | {"context": worst(belief), "caution": worst(None)}, belief, weights
 
-    def lived(self, land: Land, moves: Array) -> dict[str, float]:
+    def lived(self, land: Land, moves: Ints) -> dict[str, float]:
         """What becomes of moves [25], by what was meant."""
         met = land.kind[land.path(moves)]
         lost = regret(land.mdp, land.features @ np.array(self.human), np.eye(len(MOVES))[moves])

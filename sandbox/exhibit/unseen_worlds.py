@@ -1,4 +1,4 @@
-"""How far a process's objective can wiggle while its agents still serve the human, by the worlds that they are scored in."""
+"""How far a process's objective can wiggle while its agents serve the human, by how many worlds the human looks at."""
 
 from __future__ import annotations
 
@@ -46,13 +46,14 @@ def solved(world: MDP) -> Solved:
 class UnseenWorlds:
     """Four kinds of ground, of which the human wants gold, shuns lava and prefers dirt to grass (`human`); a reward
     says what each kind is worth. A process trains an agent to be best by its reward in every world that it is used in,
-    and the human accepts what loses nothing by what they want (regret of at most `epsilon`). The wiggle is how far apart
-    two such rewards can be (`sandbox.measure.string`): 0 where only the human's own will do.
+    and the human accepts what loses nothing by what they want (regret of at most `epsilon`). The wiggle is how far
+    apart two such rewards can be (`sandbox.measure.string`): 0 where only the human's own will do.
 
-    A world's moves lead to each kind of ground with probabilities of its own, drawn from the seed. Arms `k1`, `k2`, `k4`,
-    `k8` and `k16`: the human looks at that many worlds; `same`: at one of them 16 times. Each reads `wiggle`, `sampled`
-    (the same before the climb), `share`, how much of all rewards the human accepts, and `unseen`, what the human loses
-    by the farthest two of them in 16 worlds that nobody looked at, a share of what can be lost.
+    A world's moves lead to each kind of ground with probabilities of its own, drawn from the seed. Arms `k1`, `k2`,
+    `k4`, `k8` and `k16`: the human looks at that many worlds; `same`: at one of them 16 times. Each reads `wiggle`,
+    `sampled` (the same before the climb), `share`, how much of all rewards the human accepts, and `unseen`, what the
+    human loses by the farthest two of them in 16 worlds that nobody looked at, a share of what can be lost. With
+    `alike` the worlds looked at are all one.
     """
 
     human: tuple[float, float, float, float] = (1.0, -0.1, -0.4, -1.0)

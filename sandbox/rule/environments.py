@@ -13,7 +13,6 @@ from torch.func import grad
 
 from sandbox.core.error import ConfigError, explain
 from sandbox.core.protocols import Batch, Params, Reach
-from sandbox.rule import adaptive
 from sandbox.rule.adam import Adam
 
 
@@ -29,8 +28,8 @@ class Environments(Adam):
       al. 2019).
     - mldg: for each e, R_e + the mean risk elsewhere after a gradient step of size `strength` on R_e (Li et al. 2018).
 
-    In the first `warmup` inner steps of a life the strength grows from 1, evenly in its logarithm: at full strength from
-    the start irm may settle where it predicts nothing. phi is that of `adam` with the logarithm of the strength.
+    In the first `warmup` inner steps of a life the strength grows from 1, evenly in its logarithm: at full strength
+    from the start irm may settle where it predicts nothing. phi is that of `adam` with the logarithm of the strength.
     """
 
     kind: Literal["erm", "group_dro", "v_rex", "irm", "mldg"] = "erm"
@@ -80,7 +79,7 @@ class Environments(Adam):
 def _member(batch: Batch) -> Tensor:
     if "environment" not in batch:
         raise ConfigError(explain(expected='batches that say with "environment" where an example is from',
-                                  got=", ".join(batch), do="Take a task of environments, such as task=two_bits."))  # fmt: skip
+                                  got=", ".join(batch), do="Take such a task, as in task=two_bits."))  # fmt: skip
     return batch["environment"]
 
 

@@ -35,8 +35,8 @@ class InputGradient(Adam):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not 0 <= self.strength < inf or not self.probe or min(self.probe) < 0:
-            raise ConfigError(explain(expected="a finite rule.strength of 0 or more, and numbers of inputs in rule.probe",
-                                      got=f"{self.strength:g} and {self.probe}", do="Count inputs from 0."))  # fmt: skip
+            raise ConfigError(explain(expected="a finite rule.strength of 0 or more, and rule.probe as indices",
+                                      got=f"{self.strength:g}, {self.probe}", do="Count from 0."))  # fmt: skip
 
     def init(self, params: Params) -> Params:
         phi = super().init(params)

@@ -41,7 +41,7 @@ class TwoBits:
         errors = (*self.training, *self.test, *(self.validation or self.training), self.invariant)
         if not self.test or not self.training or not all(0 <= error <= 1 for error in errors):
             raise ConfigError(explain(expected="shares in [0, 1] at task.training, validation, test and invariant",
-                                      got=f"{errors}", do="Say at least one environment for training and test."))  # fmt: skip
+                                      got=f"{errors}", do="Say one for training and one for test."))  # fmt: skip
         if not 0 <= self.spread <= min(min(error, 1 - error) for error in errors[:-1]):
             raise ConfigError(explain(expected="a task.spread with which every error stays in [0, 1]",
                                       got=f"{self.spread:g} around {errors[:-1]}", do="Lower it."))  # fmt: skip
@@ -67,9 +67,7 @@ class TwoBits:
         """{"training", "validation", "test"}: the errors of the second bit, one an environment."""
         said = noise.new_tensor((*self.training, *(self.validation or ()), *self.test))
         drawn = said + self.spread * (2 * noise - 1)
-        training, validation, test = drawn.split(
-            [len(self.training), len(self.validation or ()), len(self.test)]
-        )
+        training, validation, test = drawn.split([len(self.training), len(self.validation or ()), len(self.test)])
         return {"training": training, "validation": validation if self.validation else training, "test": test}
 
     def sample(self, task: Params, act: Act, noise: Tensor, split: Split) -> Batch:
