@@ -228,7 +228,9 @@ def left_out(config: DictConfig, own: Mapping[str, Any], words: Sequence[str]) -
             continue
         if not _same_class(before, OmegaConf.create(dict(after))):
             continue
-        gone = [f"{key}={before[key]}" for key in before if key not in after or not _same(before[key], after[key])]
+        chosen = {key.split(".")[1] for key in _keys(_within(group, words)) if key.endswith("._target_")}
+        gone = [f"{key}={before[key]}" for key in before
+                if str(key) not in chosen and (key not in after or not _same(before[key], after[key]))]  # fmt: skip
         if gone:
             told.append(f"{group}: set for another member by a preset or an experiment, so left out: {', '.join(gone)}")
     return told

@@ -99,13 +99,18 @@ def _p_value(difference: Any, one: Comparison) -> float:
 
 
 def corrected(found: Sequence[Row]) -> list[Row]:
-    """The rows with their p values corrected for their number (Holm 1979)."""
-    order = sorted(range(len(found)), key=lambda place: found[place].p)
-    least, holm = 0.0, dict[int, float]()
-    for rank, place in enumerate(order):
-        least = max(least, min(1.0, (len(found) - rank) * found[place].p))
-        holm[place] = least
-    return [replace(row, holm=holm[place]) for place, row in enumerate(found)]
+    """The rows with their p values corrected for their number."""
+    return [replace(row, holm=p) for row, p in zip(found, holm([row.p for row in found]), strict=True)]
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """p values so corrected for their number that the chance of one false rejection among all stays at the level that
+    each is held to (Holm 1979)."""
+    least, found = 0.0, dict[int, float]()
+    for rank, place in enumerate(sorted(range(len(p)), key=lambda place: p[place])):
+        least = max(least, min(1.0, (len(p) - rank) * p[place]))
+        found[place] = least
+    return [found[place] for place in range(len(p))]
 
 
 def together(found: Sequence[Row]) -> Verdict:
