@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,10 +46,9 @@ class CrossEffect:
 
     Arms: `real`, both fixes; `cosmetic`, the same objective three times as large, in two-bit environments with an agent
     that was trained from elsewhere; `relabelled`, the real fixes with before and after exchanged at random, world by
-    world. Each reads the entries of E (`outer_outer`, `outer_inner`, `inner_outer`, `inner_inner`); `cross`,
-    |outer_inner| + |inner_outer|; and `chi`, its share of all four (0 where there is no effect). The arms
-    `human_process` and `human_agent` read `distance` in Lavaland after the inner fix, from the human to the words of
-    the process and to the agent.
+    world; `cautious`, the real outer fix, and an agent that became as cautious without reading anything. Each reads the
+    entries of E (`outer_outer`, `outer_inner`, `inner_outer`, `inner_inner`); `cross`,
+    |outer_inner| + |inner_outer|; and `chi`, its share of all four (0 where there is no effect).
     """
 
     worlds: int = 8
@@ -63,16 +62,10 @@ class CrossEffect:
         shift = rng.uniform(-1, 1, size=(self.worlds, 3)) * self.spread * (seed > 0)
         outer = [self.environments(rng, shift[k]) for k in range(self.worlds)]
         inner = [self.lava(rng) for _ in range(self.worlds)]
-        real = np.array([[changed(before, after) for before, after, _ in fix] for fix in (outer, inner)])
-        sham = np.array([[changed(before, after) for before, _, after in fix] for fix in (outer, inner)])
-        flipped = real * signs.choice([-1, 1], size=(2, self.worlds, 1))
-        found = {name: matrix(each.mean(axis=1))
-                 for name, each in {"real": real, "cosmetic": sham, "relabelled": flipped}.items()}  # fmt: skip
-        ends = {"human_process": lambda legs: legs.words, "human_agent": lambda legs: legs.agent}
-        for name, end in ends.items():
-            apart = [chord(ranks(after.human), ranks(end(after))) for _, after, _ in inner]
-            found[name] = {"distance": float(np.mean(apart))}
-        return found
+        each = {"real": effects(outer, inner, 1, 1), "cosmetic": effects(outer, inner, 2, 2),
+                "cautious": effects(outer, inner, 1, 3)}  # fmt: skip
+        each["relabelled"] = each["real"] * signs.choice([-1, 1], size=(2, self.worlds, 1))
+        return {arm: matrix(effect.mean(axis=1)) for arm, effect in each.items()}
 
     def environments(self, rng: np.random.Generator, shift: Array) -> tuple[Legs, Legs, Legs]:
         """The two-bit legs before the outer fix, after it, and after a sham."""
@@ -92,8 +85,8 @@ class CrossEffect:
 
         return legs(mean, before), legs(spread, after), legs(lambda w: 3 * mean(w), again)
 
-    def lava(self, rng: np.random.Generator) -> tuple[Legs, Legs, Legs]:
-        """Lavaland's legs before the inner fix, after it, and after a sham."""
+    def lava(self, rng: np.random.Generator) -> tuple[Legs, Legs, Legs, Legs]:
+        """Lavaland's legs before the inner fix, after it, after a sham, and after caution alone."""
         setting = Lavaland(beta=self.beta)
         training, land = (drawn(rng, setting.discount, lava=lava) for lava in (False, True))
         rewards, _, _ = setting.read(training, land, rng)
@@ -106,7 +99,7 @@ class CrossEffect:
         def legs(read: Array, words: Array = score["literal"]) -> Legs:
             return Legs(score["oracle"], words, read, read)
 
-        return legs(score["literal"]), legs(score["context"]), legs(far, far)
+        return legs(score["literal"]), legs(score["context"]), legs(far, far), legs(score["caution"])
 
 
 def believed(agent: Array, w: Array, error: float) -> float:
@@ -116,9 +109,10 @@ def believed(agent: Array, w: Array, error: float) -> float:
     return -float(law(error) @ (belief * np.logaddexp(0, -logit) + (1 - belief) * np.logaddexp(0, logit)))
 
 
-def changed(before: Legs, after: Legs) -> Array:
-    """[2]: by how much the two legs grew."""
-    return after.distances - before.distances
+def effects(outer: Sequence[Sequence[Legs]], inner: Sequence[Sequence[Legs]], one: int, other: int) -> Array:
+    """[2, worlds, 2]: by how much the two legs grew, from the first of each system's legs to the one of that number."""
+    pairs = ((outer, one), (inner, other))
+    return np.array([[legs[to].distances - legs[0].distances for legs in fix] for fix, to in pairs])
 
 
 def matrix(effect: Array) -> dict[str, float]:

@@ -99,6 +99,7 @@ def test_real_fixes_cross_and_cosmetic_ones_do_nothing() -> None:
     assert found["real"]["chi"] > 0.25
     assert found["real"]["outer_outer"] < 0 < found["real"]["outer_inner"]
     assert found["real"]["inner_outer"] < 0 < found["real"]["inner_inner"]
-    assert found["human_agent"]["distance"] < found["human_process"]["distance"]
+    assert found["real"]["inner_outer"] < found["cautious"]["inner_outer"]
+    assert found["real"]["outer_inner"] == found["cautious"]["outer_inner"]
     none = CrossEffect(worlds=2, behaviours=64, strength=0.0).measure(1000)
     assert none["real"]["outer_inner"] == pytest.approx(0, abs=1e-3)
