@@ -50,8 +50,9 @@ def final(choice: str, runs: Path) -> dict[str, list[float]]:
 
 
 def quick(choice: str) -> object:
-    """A run as a parameter; the arms of searches are slow, for their presets are tried anyway."""
-    return pytest.param(choice, marks=pytest.mark.slow if choice.startswith("experiment=program") else ())
+    """A run as a parameter; the arms of searches and of claims are slow, for what they are made of is tried anyway."""
+    slow = choice.startswith(("experiment=program", "experiment=claim"))
+    return pytest.param(choice, marks=pytest.mark.slow if slow else ())
 
 
 @pytest.mark.parametrize("choice", [quick(choice) for choice in RUNS])

@@ -9,27 +9,29 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from sandbox.measure.interval import interval
-from tests.measure.essay import (
+from sandbox.exhibit.bits import (
     TRAINING,
     accuracy,
-    best_of,
-    best_of_drawn,
-    cooperation,
     empirical,
     episodic,
     extrapolated,
     invariant,
-    off_switch,
     penalised,
     risk,
-    self_modifier,
     slope,
+    worst_group,
+)
+from sandbox.exhibit.off_switch import gain as off_switch
+from sandbox.measure.interval import interval
+from tests.measure.essay import (
+    best_of,
+    best_of_drawn,
+    cooperation,
+    self_modifier,
     student,
     whisky_lived,
     whisky_return,
     whisky_values,
-    worst_group,
 )
 
 LN3 = np.log(3)
