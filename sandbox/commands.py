@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from sandbox.arguments import apart, is_setting, runs_of, with_trust
 from sandbox.core.error import SandboxError
 from sandbox.sweep.launch import launch
 from sandbox.sweep.launch import report as report
@@ -70,7 +71,7 @@ def list_(arguments: Sequence[str]) -> int:
     from sandbox.listing import list_members
     from sandbox.places import broken
 
-    words, flags = _apart(arguments, ("--config-dir",))
+    words, flags = apart(arguments, ("--config-dir",))
     if len(words) > 1 or set(flags) - {"--json", "--config-dir"}:
         return _tell(USAGE["list"])
     print(list_members(words[0] if words else None, arguments, as_json="--json" in flags))
@@ -94,7 +95,7 @@ def new(arguments: Sequence[str]) -> int:
     """See `USAGE`."""
     from sandbox.starter import begin
 
-    words, flags = _apart(arguments, ("--into",))
+    words, flags = apart(arguments, ("--into",))
     if len(words) != 2 or set(flags) - {"--into"}:
         return _tell(USAGE["new"])
     files, then = begin(words[0], words[1], Path(flags.get("--into", ".")))
@@ -153,7 +154,7 @@ def claims(arguments: Sequence[str]) -> int:
     """See `USAGE`."""
     from sandbox.claims.command import claims as tried
 
-    words, flags = _apart(arguments, ("--json", "--page"))
+    words, flags = apart(arguments, ("--json", "--page"))
     given = dict(word.split("=", 1) for word in words if "=" in word)
     if set(flags) - {"--fast", "--ablations", "--json", "--page"} or set(given) - {"runs", "n_jobs"}:
         return _tell(USAGE["claims"])
@@ -173,7 +174,7 @@ def replay(arguments: Sequence[str]) -> int:
     """See `USAGE`."""
     from sandbox.replay import replay as again
 
-    names, trust = _with_trust(arguments)
+    names, trust = with_trust(arguments)
     if not names:
         return _tell(f"expected a run folder; got nothing. Name a folder under runs/: {USAGE['replay']}")
     for name in (
@@ -188,8 +189,8 @@ def eval_(arguments: Sequence[str]) -> int:
     """See `USAGE`."""
     from sandbox.scoresheet import evaluated
 
-    rest, trust = _with_trust(arguments)
-    words, flags = _apart(rest, ("--json",))
+    rest, trust = with_trust(arguments)
+    words, flags = apart(rest, ("--json",))
     if set(flags) - {"--json", "--seeds"}:
         return _tell(USAGE["eval"])
     return evaluated(words, trust=trust, as_json=flags.get("--json"), seeds="--seeds" in flags)
@@ -201,11 +202,11 @@ def mirror(arguments: Sequence[str]) -> int:
     from sandbox.mirror.command import means
     from sandbox.mirror.command import mirror as mirrored
 
-    words, flags = _apart(arguments, ())
+    words, flags = apart(arguments, ())
     modes = [flag.removeprefix("--") for flag in flags if flag != "--means"]
     if len(modes) > 1 or set(modes) - {"online", "offline"}:
         return _tell(USAGE["mirror"])
-    settings = [word for word in words if _is_setting(word)]
+    settings = [word for word in words if is_setting(word)]
     made = means if "--means" in flags else mirrored
     return made([word for word in words if word not in settings], settings, next(iter(modes), None))
 
@@ -215,16 +216,11 @@ def dashboard(arguments: Sequence[str]) -> int:
     """See `USAGE`."""
     from sandbox.mirror.command import dashboard as done
 
-    words, flags = _apart(arguments, ())
+    words, flags = apart(arguments, ())
     if flags or not words or words[0] not in ("show", "push"):
         return _tell(USAGE["dashboard"])
-    settings = [word for word in words[1:] if _is_setting(word)]
+    settings = [word for word in words[1:] if is_setting(word)]
     return done(words[0], [word for word in words[1:] if word not in settings], settings)
-
-
-def _is_setting(word: str) -> bool:
-    """Whether a word is KEY=VALUE, and no folder whose name has such a sign."""
-    return word.partition("=")[0].isidentifier() and "=" in word and not Path(word).exists()
 
 
 @_command("ls")
@@ -232,10 +228,10 @@ def ls(arguments: Sequence[str]) -> int:
     """See `USAGE`."""
     from sandbox.report.shelf import ls as shelf
 
-    names, flags = _apart(arguments, ("--runs",))
+    names, flags = apart(arguments, ("--runs",))
     if set(flags) - {"--runs", "--json"}:
         return _tell(USAGE["ls"])
-    return shelf(_runs(names, flags), [name for name in names if "=" not in name], as_json="--json" in flags)
+    return shelf(runs_of(names, flags), [name for name in names if "=" not in name], as_json="--json" in flags)
 
 
 @_command("resume")
@@ -243,11 +239,11 @@ def resume(arguments: Sequence[str]) -> int:
     """See `USAGE`."""
     from sandbox.sweep.again import resume as again
 
-    words, flags = _apart(arguments, ("--runs",))
+    words, flags = apart(arguments, ("--runs",))
     names = [word for word in words if "=" not in word]
     if len(names) > 1 or set(flags) - {"--runs"}:
         return _tell(USAGE["resume"])
-    return again(_runs(words, flags), names[0] if names else None, [word for word in words if "=" in word])
+    return again(runs_of(words, flags), names[0] if names else None, [word for word in words if "=" in word])
 
 
 @_command("rerun")
@@ -255,7 +251,7 @@ def rerun(arguments: Sequence[str]) -> int:
     """See `USAGE`."""
     from sandbox.sweep.again import rerun as again
 
-    names, trust = _with_trust(arguments)
+    names, trust = with_trust(arguments)
     if not names or any(name.startswith("-") for name in names):
         return _tell(USAGE["rerun"])
     return again([Path(name) for name in names], trust=trust)
@@ -266,44 +262,9 @@ def rm(arguments: Sequence[str]) -> int:
     """See `USAGE`."""
     from sandbox.sweep.again import rm as remove
 
-    names, flags = _apart(arguments, ("--runs", "--state"))
+    names, flags = apart(arguments, ("--runs", "--state"))
     if not names or set(flags) - {"--runs", "--state", "--yes"}:
         return _tell(USAGE["rm"])
     states = [state for state in flags.get("--state", "").split(",") if state]
     chosen = [name for name in names if not name.startswith("runs=")]
-    return remove(_runs(names, flags), chosen, states=states, sure="--yes" in flags)
-
-
-def _runs(words: Sequence[str], flags: Mapping[str, str]) -> Path:
-    """Where the runs are that a command is about: `--runs DIR`, or `runs=DIR` as it was given to their launch."""
-    said = [word.partition("=")[2] for word in words if word.startswith("runs=")]
-    return Path(flags.get("--runs") or (said[-1] if said else "runs"))
-
-
-def _with_trust(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Run folders, and the packages named after `--trust`."""
-    names, trust, rest = [], [], list(arguments)
-    while rest:
-        word = rest.pop(0)
-        if word == "--trust" and rest:
-            trust += rest.pop(0).split(",")
-        elif word.startswith(("--trust=", "trust=")):
-            trust += word.partition("=")[2].strip("[]").split(",")
-        else:
-            names.append(word)
-    return names, trust
-
-
-def _apart(arguments: Sequence[str], valued: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Words, and flags with their values."""
-    words, flags, rest = list[str](), dict[str, str](), list(arguments)
-    while rest:
-        word = rest.pop(0)
-        name, equals, value = word.partition("=")
-        if not word.startswith("-"):
-            words.append(word)
-        elif name in valued and not equals:
-            flags[name] = rest.pop(0) if rest else ""
-        else:
-            flags[name] = value
-    return words, flags
+    return remove(runs_of(names, flags), chosen, states=states, sure="--yes" in flags)

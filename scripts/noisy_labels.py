@@ -57,7 +57,7 @@ def main(words: list[str]) -> None:
     live("study=noisy_labels", "sweep=noisy-labels", *words)
     constants = best(find_runs(["noisy-constants"], RUNS))
     for (data, noise), rule in constants.items():
-        live("experiment=noisy_labels/fixed", f"task=noisy_{data}", "label=constant", "sweep=noisy-best",
+        live("experiment=noisy_labels/fixed", f"task=data_{data}", "label=constant", "sweep=noisy-best",
              f"task.labels._target_=sandbox.task.label_noise.{noise}",
              *(f"rule.{key}={value}" for key, value in rule.items()), *words)  # fmt: skip
     found = cells(find_runs(["noisy-labels"], RUNS), find_runs(["noisy-best"], RUNS))

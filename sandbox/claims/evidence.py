@@ -52,7 +52,7 @@ def _lived(claim: EssayClaim, sweep: str, place: Path, jobs: int | None) -> Evid
     experiments = ",".join(f"claim/{arm}" for arm in claim.arms)
     several = [f"hydra.launcher.n_jobs={jobs}"] if jobs else []
     code = launch(["-m", f"experiment={experiments}", f"seeds={claim.seeds}", *claim.words, f"runs={place}",
-                   f"sweep={sweep}", "tracker=[jsonl,checkpoint]", *several])  # fmt: skip
+                   f"sweep={sweep}", "tracker=[jsonl,checkpoint]", "force=changed", *several])  # fmt: skip
     if code == 130:
         raise KeyboardInterrupt
     if code:

@@ -1,4 +1,4 @@
-"""Data that come with a package or are drawn here, as callables for `task.source`: nothing is downloaded."""
+"""Data that come with a package or are drawn here, as sources of `data`: nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def mixture(
     rows: int = 1800, classes: int = 6, features: int = 12, apart: float = 4.0, rng: int = 0
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """x [rows, features] and y [rows]: equally many rows of each class, standard normal about a centre of its own,
-    itself normal with standard deviation `apart` / √2 a feature over √features, so that two centres lie about `apart`
-    from each other."""
+    itself normal, so that two centres lie `apart` from each
+    other in root mean square."""
     if min(rows, classes, features) < 1 or rows < classes or not apart >= 0:
         raise ConfigError(explain(expected="a row a class at least, a feature, and apart of 0 or more",
                                   got=f"rows {rows}, classes {classes}, features {features}, apart {apart}",
-                                  do="Change the arguments beside task.source._target_."))  # fmt: skip
+                                  do="Change its arguments."))  # fmt: skip
     draw = np.random.default_rng(rng)
     y = np.arange(rows) % classes
     centres = draw.standard_normal((classes, features)) * apart / (2 * features) ** 0.5

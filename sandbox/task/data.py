@@ -26,8 +26,9 @@ Size = int | float
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """`source` is the name of a scikit-learn loader (load_wine), a .npz, .csv or .parquet file, arrays (x, y), a data
-    frame, a torch Dataset, or a callable that returns one of these; `target` names the column or the array of targets.
+    """`source` is the name of a scikit-learn loader (load_wine), "mnist" or "mixture" (see `bundled`), a
+    .npz, .csv or .parquet file, arrays (x, y), a data frame, a torch Dataset, or a callable that returns one of these;
+    `target` names the column or the array of targets.
 
     Targets that are names, truth values or few whole numbers are classes; other numbers are amounts, unless `kind` says
     otherwise. P is the `loss` of that name in torch.nn.functional, by default cross_entropy or mse_loss; for losses

@@ -15,12 +15,14 @@ from torch import Tensor
 
 from sandbox.core.contract import told
 from sandbox.core.error import ConfigError, SandboxError, did_you_mean, explain
+from sandbox.task.bundled import mixture, mnist
 
 Pair = tuple[Any, Any]
 EMPTY = {"", "na", "n/a", "nan", "null", "none", "?"}  # what a cell without a value says
 USUAL = ("target", "y", "label", "class")  # what a column of targets is called where nobody says
-SOURCES = ("the name of a scikit-learn loader, a .npz, .csv or .parquet file, a pair (x, y), a mapping with x and y, a "
-           "table with columns, a torch Dataset, or a callable that returns one of these")  # fmt: skip
+BUNDLED: dict[str, Callable[[], Pair]] = {"mnist": mnist, "mixture": mixture}
+SOURCES = ("the name of a scikit-learn loader, mnist, mixture, a .npz, .csv or .parquet file, a pair (x, y), a mapping "
+           "with x and y, a table with columns, a torch Dataset, or a callable that returns one of these")  # fmt: skip
 
 
 def pair(source: Any, target: str | None) -> Pair:
@@ -71,6 +73,8 @@ def _is_dataset(source: Any) -> bool:
 def _named(source: str, target: str | None) -> Pair:
     readers: dict[str, Callable[[Path, str | None], Pair]] = {".npz": _npz, ".csv": _csv, ".parquet": _parquet}
     suffix = Path(source).suffix.lower()
+    if source in BUNDLED:
+        return BUNDLED[source]()
     if suffix not in readers:
         return _loader(source)
     if not Path(source).is_file():
@@ -86,8 +90,9 @@ def _loader(name: str) -> Pair:
              and "return_X_y" in inspect.signature(getattr(datasets, one)).parameters]  # fmt: skip
     if name not in known:
         mine = f" A function of your own: 'task.source={{_target_: {name}}}' trust=[{name.partition('.')[0]}]."
+        near = did_you_mean(name, [*known, *BUNDLED])
         raise ConfigError(explain(expected=SOURCES, got=f"task.source={name}",
-                                  do=did_you_mean(name, known) + (mine if "." in name else "")))  # fmt: skip
+                                  do=near + (mine if "." in name else "")))  # fmt: skip
     return getattr(datasets, name)(return_X_y=True)
 
 
