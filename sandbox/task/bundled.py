@@ -25,8 +25,8 @@ def mixture(
     rows: int = 1800, classes: int = 6, features: int = 12, apart: float = 4.0, rng: int = 0
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """x [rows, features] and y [rows]: equally many rows of each class, standard normal about a centre of its own,
-    itself normal, so that two centres lie `apart` from each
-    other in root mean square."""
+    itself normal, so that two centres lie `apart` from each other in
+    root mean square."""
     if min(rows, classes, features) < 1 or rows < classes or not apart >= 0:
         raise ConfigError(explain(expected="a row a class at least, a feature, and apart of 0 or more",
                                   got=f"rows {rows}, classes {classes}, features {features}, apart {apart}",
