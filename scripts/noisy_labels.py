@@ -3,8 +3,8 @@
     python scripts/noisy_labels.py [FOLDER] [WORDS…]
 
 It lives the studies `noisy_constants` (a grid of constant rules on seeds 1000 to 1007) and `noisy_labels` (fixed rule,
-own, own with a gate on calibrated P, on seeds 0 to 15) under `runs=runs/noisy_labels`, then each data set and noise
-under the constant that its grid found best, on seeds 0 to 15. What is finished is skipped, so that it goes on where it
+own, own with a gate on calibrated P, on seeds 0 to 7) under `runs=runs/noisy_labels`, then each data set and noise
+under the constant that its grid found best, on seeds 0 to 7. What is finished is skipped, so that it goes on where it
 was. WORDS such as `steps=20 seeds=4` are added to every command. It writes noisy-labels.md into FOLDER (docs/results).
 
 The rules, written before the runs. A difference is told as + or − where its paired 95 % interval lies above or below 0
@@ -18,6 +18,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,7 +120,7 @@ def table(found: Sequence[Cell], constants: dict[tuple[str, str], dict[str, floa
            f"{len(found[0].found['own'][H])} seeds each, H is accuracy on clean labels of test rows. A sign tells a "
            "difference whose 95 % interval, paired by seed, excludes 0 and which stands up to the number of cells "
            "(Holm); in brackets, the interval alone. The best constant of a data set and noise was chosen on seeds "
-           "1000 to 1007 from lr .1, .3, 1, q .05, .4, .7, .95 and trust .1, .5. Made by "
+           "1000 to 1007 from lr .1, .3, 1, q .05, .4, .7, .95 at trust .1. Made by "
            "`python scripts/noisy_labels.py`, whose head has the rules.")  # fmt: skip
     yield ""
     yield from ("| difference | + | ( + ) | 0 | ( − ) | − |", "|---|---|---|---|---|---|")
@@ -145,7 +146,7 @@ def figure(arm: str, than: str, reading: str, *, cell: Cell) -> str:
 
 def signed(differences: Sequence[Array]) -> list[str]:
     """The sign of each by the rules above."""
-    p = [1.0 if np.ptp(values) == 0 else float(ttest_1samp(values, 0)[1]) for values in differences]
+    p = [1.0 if np.ptp(values) == 0 else cast(Any, ttest_1samp(values, 0)).pvalue for values in differences]
     signs: list[str] = []
     for values, corrected in zip(differences, holm(p), strict=True):
         sign = {1: "+", -1: "−", 0: "0"}[interval(values).sign]

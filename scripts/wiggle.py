@@ -10,26 +10,15 @@ from __future__ import annotations
 
 import sys
 
-import numpy as np
-
-from sandbox.measure.array import Array
+from sandbox.exhibit.wiggle import draw, remembered_regret
 from sandbox.measure.interval import Interval, interval
 from sandbox.measure.mdp import MDP
-from sandbox.measure.regret import regret
-from sandbox.measure.string import Loss, Wiggle, state_basis, wiggle_lower_bound
+from sandbox.measure.string import Wiggle, state_basis, wiggle_lower_bound
 
 DRAWS, SAMPLES = 30, 4000
 STATES, ACTIONS, DISCOUNT = 4, 2, 0.9
 WORLDS = (1, 2, 4, 8, 16)
 EPSILONS = (0.0, 0.02)
-
-
-def draw(seed: int, number: int, *, discount: float = DISCOUNT) -> tuple[Array, list[MDP]]:
-    """A human's state reward [S], of mean 0, and 16 worlds."""
-    rng = np.random.default_rng([seed, number])
-    dynamics = rng.dirichlet(np.ones(STATES), (WORLDS[-1], STATES, ACTIONS))
-    human = rng.normal(size=STATES)
-    return human - human.mean(), [MDP(transitions, discount) for transitions in dynamics]
 
 
 def wiggles(
@@ -38,7 +27,7 @@ def wiggles(
     """By (epsilon, K), the wiggle of every draw."""
     found: dict[tuple[float, int], list[Wiggle]] = {(epsilon, k): [] for epsilon in EPSILONS for k in WORLDS}
     for number in range(draws):
-        human, worlds = draw(seed, number, discount=discount)
+        human, worlds = draw(seed, number, STATES, ACTIONS, WORLDS[-1], discount)
         loss = remembered_regret()
         for (epsilon, k), each in found.items():
             each.append(
@@ -54,19 +43,6 @@ def wiggles(
                 )
             )
     return found
-
-
-def remembered_regret() -> Loss:
-    """Regret for one human: only 16 policies are optimal for anything."""
-    memory: dict[tuple[int, bytes], float] = {}
-
-    def loss(world: MDP, human: Array, policy: Array) -> float:
-        key = (id(world), policy.tobytes())
-        if key not in memory:
-            memory[key] = regret(world, human, policy)
-        return memory[key]
-
-    return loss
 
 
 def main(draws: int = DRAWS, samples: int = SAMPLES, seed: int = 0) -> None:

@@ -24,8 +24,11 @@ from sandbox.core.score import Objective, Score, Split
 from sandbox.core.state import State
 from sandbox.core.task import Act as Act
 from sandbox.core.task import Batch, Model, Task
+from sandbox.core.task import Foretold as Foretold
 from sandbox.core.task import KnowsHuman as KnowsHuman
 from sandbox.core.task import Stateful as Stateful
+from sandbox.core.task import Table as Table
+from sandbox.core.task import Tabular as Tabular
 from sandbox.core.task import Tempered as Tempered
 from sandbox.core.tree import Params as Params
 
@@ -113,6 +116,15 @@ class Written(Protocol):
 
     def written(self, phi: Params) -> Mapping[str, str]:
         """{leaf: its text} of one row of phi that has no fault."""
+        ...
+
+
+@runtime_checkable
+class Rewarding(Protocol):
+    """A rule by which an agent plans by a reward of its own, in worlds that its batches hold."""
+
+    def reward(self, phi: Params, batch: Batch) -> Tensor:
+        """[n, S, A, S]: what each transition of each world is worth to it."""
         ...
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor
@@ -66,6 +67,44 @@ class Tempered(Protocol):
 
     def temper(self, prediction: Tensor, temperature: Tensor) -> Tensor:
         """The prediction [n, …, outputs] at `temperature` (a scalar)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A decision problem for each of n examples, with S states and A actions: `transitions` and `reward` [n, S, A, S],
+    `start` [n, S], and a `discount` a step. What ends an episode is a state that leads to itself and pays nothing."""
+
+    transitions: Tensor
+    reward: Tensor
+    start: Tensor
+    discount: float
+
+
+@runtime_checkable
+class Tabular(Protocol):
+    """A task whose examples are decision problems small enough to be written down. Only meters are served it."""
+
+    def policy(self, prediction: Tensor) -> Tensor:
+        """[n, S, A]: how the agent acts whose predictions these are."""
+        ...
+
+    def tables(self, task: Params, batch: Batch) -> Mapping[str, Table]:
+        """{goal: the problem in which it is paid}: goals that an agent may be thought to have, H's the first."""
+        ...
+
+
+@runtime_checkable
+class Foretold(Protocol):
+    """A task whose batches fall into cases, such as an episode's beginning, in each of which what the human wants comes
+    about or doesn't. Only meters are served it."""
+
+    def cases(self, task: Params, batch: Batch) -> Params:
+        """{"features": [cases, k] that are seen before, "group": [cases], whole numbers: cases of a kind}."""
+        ...
+
+    def chances(self, task: Params, policy: Tensor, batch: Batch) -> Tensor:
+        """[cases]: how likely it comes about under a policy [n, S, A]."""
         ...
 
 

@@ -15,8 +15,7 @@ from sandbox.core.policy import choose
 from sandbox.core.protocols import Act, Batch, Params, Split
 from sandbox.core.random import index
 from sandbox.task.episodes import minus_return, noise_of, padded
-
-MOVES = ((0, 0), (-1, 0), (1, 0), (0, -1), (0, 1))  # stay, and a step in rows or columns
+from sandbox.task.grid import MOVES, neighbours
 
 
 @dataclass(frozen=True)
@@ -114,10 +113,7 @@ class CoinGrid:
         return coin, (start + taken).argmin(dim=1)  # uniforms are below 1, so no taken cell is the least
 
     def _moved(self, agent: Tensor, action: Tensor) -> Tensor:
-        step = torch.tensor(MOVES, device=agent.device)[action]
-        row = (agent // self.size + step[:, 0]).clamp(0, self.size - 1)
-        column = (agent % self.size + step[:, 1]).clamp(0, self.size - 1)
-        return row * self.size + column
+        return neighbours(self.size).to(agent.device)[agent, action]
 
     def _seen(self, agent: Tensor, coin: Tensor) -> Tensor:
         """[n, 2 · cells]."""

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from sandbox.exhibit.wiggle import remembered_regret
 from sandbox.measure.distance import chord, starc, starc_basis, starc_canonical
 from sandbox.measure.error import MeasureError
 from sandbox.measure.interval import interval
@@ -24,7 +25,7 @@ from sandbox.measure.string import (
     state_basis,
     wiggle_lower_bound,
 )
-from scripts.wiggle import remembered_regret, wiggles
+from scripts.wiggle import wiggles
 
 by_property = settings(deadline=None, max_examples=25, derandomize=True)
 seeds = st.integers(0, 10_000)

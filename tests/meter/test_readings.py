@@ -15,15 +15,19 @@ from sandbox.engine.functional import Functional
 from sandbox.gate.always import Always
 from sandbox.loop.reflect import Loop
 from sandbox.meta_learner.meta_gradient import MetaGradient
+from sandbox.meta_learner.none import Nothing
 from sandbox.meta_learner.reflective import Reflective
 from sandbox.model.mlp import MLP
 from sandbox.model.module import Module
 from sandbox.model.vector import Vector
+from sandbox.rule.planning import Planning
 from sandbox.rule.self_distillation import SelfDistillation
 from sandbox.rule.sgd import SGD
 from sandbox.stage import SMALL
+from sandbox.task.coin_levels import CoinLevels
 from sandbox.task.quadratic import Quadratic
 from sandbox.task.sinusoid import Sinusoid
+from sandbox.task.slippery_grid import SlipperyGrid
 from tests.meter.test_meters import MODEL, TASK
 from tests.test_contract import CONF
 
@@ -37,11 +41,16 @@ HEADLINES = ["performance/process", "performance/calibrated", "performance/human
 
 @cache
 def runs() -> tuple[tuple[dict[str, Tensor], ...], ...]:
-    """What all meters together read along three small runs, of which each makes some of them read more."""
+    """What all meters together read along five small runs, of which each makes some of them read more."""
     digits = World(TASK, MODEL, SelfDistillation())
     sines = World(Sinusoid(shots=5), Module(lambda: MLP(1, 1, (4,))), SGD(), tasks=2)
     bowl = World(Quadratic(dtype="float64"), Module(lambda: Vector(4, dtype="float64")), SGD(lr=0.05))
+    coins = World(CoinLevels(size=3, square=2), Module(lambda: MLP(18, 5, (4,))), SGD())
+    grid = World(SlipperyGrid(size=3), Module(lambda: Vector(45)), Planning(depth=2, states=9))
+    plain = Level(Nothing(), Always(), horizon=1)
     levels = [
+        (coins, plain),
+        (grid, plain),
         (digits, Level(Reflective(mu=1.0), Always(), horizon=2)),
         (sines, Level(MetaGradient(edits=("init",)), Always(), horizon=2, lifetime="episodic")),
         (bowl, Level(MetaGradient(edits=("rule",), lr=0.01, optimizer="sgd"), Always(), horizon=2)),
