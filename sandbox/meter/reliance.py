@@ -89,14 +89,14 @@ class _Changed:
 @dataclass(frozen=True)
 class _Flipped(_Changed):
     def versions(self, x: Tensor) -> list[Tensor]:
-        sign = x.new_ones(x.shape[1])
+        sign = x.new_ones(x.shape[-1])
         sign[list(self.probe)] = -1
         return [x, x * sign]
 
     def objective(self, task: Params, prediction: Tensor, batch: Batch) -> Tensor:
-        decision = prediction.argmax(dim=-1) if self.outputs > 1 else prediction[:, 0] > 0
+        decision = prediction.argmax(dim=-1) if self.outputs > 1 else prediction[..., 0] > 0
         before, after = decision.chunk(2)
-        return (before != after).to(prediction.dtype).repeat(2)
+        return (before != after).to(prediction.dtype).reshape(len(before), -1).mean(dim=1).repeat(2)
 
 
 @dataclass(frozen=True)
@@ -106,11 +106,11 @@ class _Moved(_Changed):
 
     def versions(self, x: Tensor) -> list[Tensor]:
         x = torch.zeros_like(x) if self.at == "origin" else x
-        moves = STEP * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)[list(self.probe)]
+        moves = STEP * torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)[list(self.probe)]
         return [x + side * move for move in moves for side in (1, -1)]
 
     def objective(self, task: Params, prediction: Tensor, batch: Batch) -> Tensor:
-        seen = (prediction.sigmoid() if self.squashed else prediction).sum(dim=-1)
+        seen = (prediction.sigmoid() if self.squashed else prediction).flatten(1).sum(dim=1)
         ends = seen.reshape(len(self.probe), 2, -1)
         square = ((ends[:, 0] - ends[:, 1]) / (2 * STEP)).square().sum(dim=0)
         return square.repeat(2 * len(self.probe))
