@@ -52,7 +52,9 @@ def test_a_study_of_ours_names_what_is_there(name: str) -> None:
 def test_a_study_has_every_arm_of_its_folder() -> None:
     for name in OURS:
         arms = {path.stem for path in (CONF / "experiment" / name).glob("*.yaml")}
-        assert set(studies([]).study(name).arms) == arms
+        study = studies([]).study(name)
+        swept = {word.rpartition("/")[2] for words in study.sweep for word in words.split(",") if f"{name}/" in word}
+        assert {*study.arms, *swept} == arms
 
 
 def test_nothing_at_all_is_the_default_study() -> None:
