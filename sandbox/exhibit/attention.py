@@ -14,7 +14,7 @@ from sandbox.measure.integrability import integrability
 
 @dataclass(frozen=True)
 class Attention:
-    """A layer of linear self-attention over tokens (x, y - w · x) of `examples` examples, whose weights are those of von
+    """A layer of linear self-attention over tokens (x, y - w · x) of `examples` examples, with the weights of von
     Oswald et al. (2022): keys and queries read x, values read what is left of y. What it adds to the answer for a query
     x is then x · (w' - w), with w' after one step of gradient descent on the squared error at rate `rate`. `skew` adds
     a rotation to keys, which no gradient has.

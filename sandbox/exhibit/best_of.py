@@ -22,7 +22,7 @@ student = t(2)
 
 @dataclass(frozen=True)
 class BestOf:
-    """Of n draws with V ~ N(0, 1) the one of largest U = V + X is taken, for n = 2, 4, …, 2^`doublings`, `trials` times.
+    """Of n draws with V ~ N(0, 1) the one of largest U = V + X is taken, n = 2, 4, …, 2^`doublings`, `trials` times.
 
     Arms: `light`, where X ~ N(0, 1), and `heavy`, where X follows Student's t with `freedom` degrees of freedom; both
     with the same V. Reads `gold_n`, the mean V of what was taken; `peak`, log2 of the n at which that is largest; and

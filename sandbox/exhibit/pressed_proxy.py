@@ -65,7 +65,11 @@ class PressedProxy:
         course = np.array([usefulness(mdp, human, agent) for agent in agents])
         visits = [mdp.occupancy(agent)[:, None] * agent for agent in agents]
         known = self.told * angle_between(mdp, human, proxy)
-        stops = {"pressed": len(GRID) - 1, "best": int(course.argmax()), "stopped": stopping_point(proxy, visits, known)}
+        stops = {
+            "pressed": len(GRID) - 1,
+            "best": int(course.argmax()),
+            "stopped": stopping_point(proxy, visits, known),
+        }
         return course, stops
 
 

@@ -18,7 +18,7 @@ class Slack:
     things worth r ± `wrong` r by values that are off by as much. r, g and both are drawn from the seed; ε is `slack` r.
 
     Arms: `bounded`, whose `threshold` is found by summing returns, plan by plan; `closed_form`, T* rounded up; and
-    `wrong_values`. Reads `early` and `late`, the share of r lost a step in the first and the last tenth of `steps`.
+    `wrong_values`. Reads `early` and `late`, the share of r lost a step in the first and the last hundredth of `steps`.
     """
 
     slack: float = 0.05
@@ -42,5 +42,5 @@ class Slack:
 
 
 def _ends(lost: np.ndarray) -> dict[str, float]:
-    tenth = len(lost) // 10
-    return {"early": float(lost[:tenth].mean()), "late": float(lost[-tenth:].mean())}
+    part = len(lost) // 100
+    return {"early": float(lost[:part].mean()), "late": float(lost[-part:].mean())}

@@ -28,7 +28,7 @@ class Whisky:
     room is (6 to 9) and what whisky (4 to 8) and gold (40 to 60) pay; seed 0: 6, 5 and 50, as published.
 
     Arms: `naive` plans as if whisky changed nothing of it, `aware` knows. Reads `promised`, what its plan promises at
-    the start; `lived`, what becomes of it (of tied moves the first); `gap`, promised less lived: that of its self-model.
+    the start; `lived`, what becomes of it (of tied moves the first); `gap`, promised less lived.
     """
 
     stumble: float = 0.9
@@ -65,13 +65,18 @@ class Room:
         for r, c, drunk in np.ndindex(ROWS, self.columns, 2):
             for a, (down, right) in enumerate(MOVES.values()):
                 place = min(max(r + down, 0), ROWS - 1), min(max(c + right, 0), self.columns - 1)
-                drinks, ends, here = place == WHISKY and not drunk, place == (0, self.columns - 1), self.cell((r, c), drunk)
+                here, ends = self.cell((r, c), bool(drunk)), place == (0, self.columns - 1)
+                drinks = place == WHISKY and not drunk
+                    place == WHISKY and not drunk,
+                    place == (0, self.columns - 1),
+                    self.cell((r, c), drunk),
+                )
                 follow[here, a] = end if ends else self.cell(place, bool(drunk or drinks))
                 pay[here, a] = -1 + self.whisky * drinks + self.gold * ends
         return follow, pay
 
 
-def whisky_values(stumble: float, act: Act | None = None, room: Room = Room()) -> list[Array]:  # noqa: B008
+def whisky_values(stumble: float, act: Act | None = None, room: Room = Room()) -> list[Array]:
     """Action values [S, 4] with 1, 2, ... steps to go, where a drunk's action is uniform with probability `stumble`.
 
     `act` chooses an action for each state from steps to go (and these values); the best, by default.
@@ -87,12 +92,12 @@ def whisky_values(stumble: float, act: Act | None = None, room: Room = Room()) -
     return found
 
 
-def whisky_return(values: list[Array], room: Room = Room()) -> float:  # noqa: B008
+def whisky_return(values: list[Array], room: Room = Room()) -> float:
     """What a plan promises at the start."""
     return float(values[-1][room.cell(START, False)].max())
 
 
-def whisky_lived(plan: list[Array], order: Sequence[int], stumble: float = 0.9, room: Room = Room()) -> float:  # noqa: B008
+def whisky_lived(plan: list[Array], order: Sequence[int], stumble: float = 0.9, room: Room = Room()) -> float:
     """What becomes of an agent that follows a plan's values, tied actions in an order of preference."""
 
     def act(left: int, _: Array) -> NDArray[np.int64]:
