@@ -50,7 +50,7 @@ class BestOf:
                   for name, error in errors.items()}  # fmt: skip
         laws = {"light": norm(scale=self.spread), "heavy": t(self.freedom, scale=self.spread)}
         curves |= {f"{name}_exact": np.array([best_of(int(n), law) for n in counts]) for name, law in laws.items()}
-        return {name: _readings(counts, curve) for name, curve in curves.items()}
+        return {name: _readings(counts.astype(float), curve) for name, curve in curves.items()}
 
 
 def best_of(n: int, noise: Any = norm) -> float:
@@ -92,5 +92,5 @@ def _taken(wanted: Array, error: Array) -> float:
 
 
 def _readings(counts: Array, curve: Array) -> Mapping[str, float]:
-    gold = {f"gold_{n}": float(value) for n, value in zip(counts, curve, strict=True)}
-    return {**gold, "peak": float(np.log2(counts[curve.argmax()])), **form_fits(counts.astype(float), curve)}
+    gold = {f"gold_{n:.0f}": float(value) for n, value in zip(counts, curve, strict=True)}
+    return {**gold, "peak": float(np.log2(counts[curve.argmax()])), **form_fits(counts, curve)}

@@ -65,7 +65,8 @@ class FastWeights:
         return wanted, torch.nn.functional.pad(preferred, (0, 1), value=1.0)
 
     def _trained(self, first: Tensor, reading: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        first.requires_grad_(), reading.requires_grad_()
+        for one in (first, reading):
+            one.requires_grad_()
         optimizer = torch.optim.Adam([first, reading], self.rate)
         for _ in range(self.steps):
             humans, tokens = self._heard(self.batch, self.length, generator)

@@ -67,10 +67,6 @@ class Room:
                 place = min(max(r + down, 0), ROWS - 1), min(max(c + right, 0), self.columns - 1)
                 here, ends = self.cell((r, c), bool(drunk)), place == (0, self.columns - 1)
                 drinks = place == WHISKY and not drunk
-                    place == WHISKY and not drunk,
-                    place == (0, self.columns - 1),
-                    self.cell((r, c), drunk),
-                )
                 follow[here, a] = end if ends else self.cell(place, bool(drunk or drinks))
                 pay[here, a] = -1 + self.whisky * drinks + self.gold * ends
         return follow, pay
