@@ -19,7 +19,8 @@ LOOKS = (10, 50, 200)  # comparisons after which it is looked at
 class Particles:
     """`particles` hypotheses of what the human wants, directions in R^4, and of how rational the human is, log-uniform
     in [.1, 20]. The human compares two random options and prefers the first with probability sigmoid(β H · x), x their
-    difference; each hypothesis is weighted by how well it foretells that. The inferred rationality, its trust, is so the step of its own belief update: it edits its own learning rule, and no process sets an objective for it.
+    difference; each hypothesis is weighted by how well it foretells that. The inferred rationality, its trust, is so
+    the step of its own belief update: it edits its own learning rule, and no process sets an objective for it.
 
     Arms: `own_B` and `fixed_B` for β = B in .5, 2, 10: trust inferred, and held at `fixed`; `shuffled`, whose choices
     are another pair's (β = 2). Reads `d_10`, `d_50`, `d_200`: half the chord between H and the mean direction A after
