@@ -1,4 +1,4 @@
-"""The known answers of the systems in `essay`."""
+"""The known answers of the exhibits that an essay speaks of."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import norm
 
+from sandbox.exhibit.best_of import best_of, best_of_drawn, student
 from sandbox.exhibit.bits import (
     TRAINING,
     accuracy,
@@ -21,18 +22,11 @@ from sandbox.exhibit.bits import (
     slope,
     worst_group,
 )
+from sandbox.exhibit.incentive import Incentive
 from sandbox.exhibit.off_switch import gain as off_switch
+from sandbox.exhibit.self_modifier import self_modifier
+from sandbox.exhibit.whisky import whisky_lived, whisky_return, whisky_values
 from sandbox.measure.interval import interval
-from tests.measure.essay import (
-    best_of,
-    best_of_drawn,
-    cooperation,
-    self_modifier,
-    student,
-    whisky_lived,
-    whisky_return,
-    whisky_values,
-)
 
 LN3 = np.log(3)
 TEST = 0.9
@@ -147,11 +141,9 @@ def test_off_switch(mean: float, spread: float, gain: float) -> None:
 
 
 def test_an_outer_loop_reveals_the_incentive_and_swapping_worlds_hides_it() -> None:
-    alone, selected, swapped, idle = (
-        interval(cooperation(every=every, **other))
-        for every, other in ((0, {}), (10, {}), (10, {"swap": True}), (10, {"gain": 0.0}))
-    )
-    assert alone.high < 0.1
-    assert selected.low > 0.5
-    assert swapped.high < 0.1
-    assert idle.high < 0.1  # nothing to reveal
+    lived, placebo = ([Incentive(gain=gain).measure(seed) for seed in range(1000, 1005)] for gain in (1.0, 0.0))
+    cooperation = {arm: interval([one[arm]["cooperation"] for one in lived]) for arm in lived[0]}
+    assert cooperation["alone"].high < 0.1
+    assert cooperation["selected"].low > 0.5
+    assert cooperation["swapped"].high < 0.1
+    assert interval([one["selected"]["cooperation"] for one in placebo]).high < 0.1  # nothing to reveal
