@@ -37,7 +37,7 @@ def claims(letters: Sequence[str], *, fast: bool, ablations: bool, runs: Path, p
     began, tried = time.monotonic(), list[Tried]()
     for letter in letters or list(there):
         print(f"claim {letter}: {there[letter].title}", file=sys.stderr, flush=True)
-        tried.append(_try(there[letter].quick() if fast else there[letter], runs, ablations=ablations, jobs=jobs))
+        tried.append(_try(there[letter], runs, fast=fast, ablations=ablations, jobs=jobs))
     all_rows = corrected([row for one in tried for row in one.rows])
     tried = [replace(one, rows=tuple(row for row in all_rows if row.claim == one.claim.letter)) for one in tried]
     minutes = (time.monotonic() - began) / 60
@@ -50,15 +50,24 @@ def claims(letters: Sequence[str], *, fast: bool, ablations: bool, runs: Path, p
     return 0
 
 
-def _try(claim: EssayClaim, runs: Path, *, ablations: bool, jobs: int | None) -> Tried:
-    place = runs / f"{claim.letter}-{claim.digest}"
+def _try(claim: EssayClaim, runs: Path, *, fast: bool, ablations: bool, jobs: int | None) -> Tried:
+    this = claim.quick() if fast else claim
+    place = runs / f"{claim.letter}-{this.digest}"
     began = registered(place, [Path(f"conf/claim/{claim.letter}.yaml")])
-    evidence = gather(claim, place, jobs=jobs)
-    ablated = list[Row]()
-    for ablation in claim.ablations if ablations else ():
+    evidence = gather(this, place, jobs=jobs)
+    ablated = _ablated(claim.quick(), runs, jobs) if ablations else []
+    return Tried(this, evidence, tuple(rows(this, evidence)), tuple(ablated), began)
+
+
+def _ablated(claim: EssayClaim, runs: Path, jobs: int | None) -> list[Row]:
+    """What is left of the comparisons without each thing, with the settings of a quick look: an effect that is
+    gone is gone at a small n, too."""
+    place = runs / f"{claim.letter}-{claim.digest}"
+    evidence, found = gather(claim, place, jobs=jobs), list[Row]()
+    for ablation in claim.ablations:
         without = {**evidence, **gather(claim, place, ablation, jobs=jobs)}
-        ablated += rows(claim, without, ablation.name, ablation.of)
-    return Tried(claim, evidence, tuple(rows(claim, evidence)), tuple(ablated), began)
+        found += rows(claim, without, ablation.name, ablation.of)
+    return found
 
 
 def _show(found: Sequence[Row], ablated: Sequence[Row]) -> None:

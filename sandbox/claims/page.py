@@ -93,7 +93,7 @@ def _ablations(all_tried: Sequence[Tried]) -> Iterator[str]:
     yield ""
     yield ("Of each claim something was taken away that it needs (a mechanism: the comparison must no longer be "
            "supported) and something that it does not need (a sham: it must stay supported). These rows are not among "
-           "those that Holm's correction counts.")  # fmt: skip
+           "those that Holm's correction counts, and are measured with the settings of `--fast`.")  # fmt: skip
     yield ""
     yield "| claim | taken away | kind | comparison | n | difference [95 %] | by its interval | as it must be |"
     yield "|---|---|---|---|---|---|---|---|"
