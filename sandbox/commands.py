@@ -30,7 +30,7 @@ USAGE = {
     "[n_jobs=N] [sampler=tpe|random] [against=random|null] [sampler_seed=0] [objective=READING] "
     "[direction=minimize|maximize] [prune=READING] [held_out=8] [sweep=NAME]: look for the best values of these keys",
     "claims": "sandbox claims [LETTER…] [--fast] [--ablations] [--json FILE] [--page FOLDER] [runs=runs/claims] "
-    "[n_jobs=N]: try the essay's claims by the rules in conf/claim; one table, and a page with a picture each",
+    "[n_jobs=N]: try the essay's claims by the criteria in conf/claim; one table, and a page with a picture each",
     "replay": "sandbox replay RUN… [--trust PACKAGE]…: execute a run again, and compare every line",
     "mirror": "sandbox mirror RUN… [--online | --offline] [--means] [project=NAME] [by_seed=true] …: make or mend the "
     "W&B run of each from its folder, or with --means one for all that differ by their seeds alone; every field of "

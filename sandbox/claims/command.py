@@ -72,12 +72,22 @@ def _ablated(claim: EssayClaim, runs: Path, jobs: int | None) -> list[Row]:
 
 def _show(found: Sequence[Row], ablated: Sequence[Row]) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("claim", "expected", "measured", "control", "n", "difference [95 %]", "rule", "Holm p", "verdict"):
+    for name in (
+        "claim",
+        "expected",
+        "measured",
+        "control",
+        "n",
+        "difference [95 %]",
+        "criterion",
+        "Holm p",
+        "verdict",
+    ):
         table.add_column(name, justify="right" if name in ("measured", "control", "n") else "left")
     for row in (*found, *ablated):
         interval = f"{number(row.difference.mean)} [{number(row.difference.low)}, {number(row.difference.high)}]"
         said = f"{row.comparison.say} (without: {row.ablation})" if row.ablation else row.comparison.say
         verdict = row.raw if row.ablation else row.verdict
         table.add_row(row.claim, said, number(row.measured.mean), number(row.control.mean), str(row.difference.n),
-                      interval, row.comparison.rule, f"{row.holm:.2g}", verdict)  # fmt: skip
+                      interval, row.comparison.criterion, f"{row.holm:.2g}", verdict)  # fmt: skip
     Console(width=None if sys.stdout.isatty() else 200).print(table)

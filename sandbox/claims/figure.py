@@ -1,4 +1,4 @@
-"""The picture of a claim: what its arms showed, and beside it each difference against the region of its rule."""
+"""The picture of a claim: what its arms showed, and beside it each difference against the region of its criterion."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _arms(axes: Axes, told: Mapping[str, Any], evidence: Evidence) -> None:
         axes.plot(place + spread, values, "o", color=ink, alpha=0.35, markersize=3, markeredgewidth=0)
         mean, low, high = _band(one, told, evidence)
         axes.errorbar(place, mean, [[mean - low], [high - mean]], fmt="D", color=ink, markersize=5, capsize=4)
-    axes.set_xticks(range(len(points)), [fill(name, 14) for name in points])
+    axes.set_xticks(range(len(points)), [fill(name, 12) for name in points], fontsize=7 if len(points) > 4 else 8)
     axes.grid(axis="x", visible=False)
 
 
@@ -88,5 +88,5 @@ def _differences(axes: Axes, found: Sequence[Row]) -> None:
                   va="center", fontsize=7, color=INK)  # fmt: skip
     axes.set_yticks(range(len(found)), [fill(row.comparison.say, 44) for row in reversed(found)], fontsize=7)
     axes.grid(visible=False)
-    axes.set_xlabel("shaded: where the rule expects the 95 % interval; thin line: no difference; each row has its own\n"
-                    "scale; green: supported, orange: not supported, grey: undecided", fontsize=7, loc="left")  # fmt: skip
+    axes.set_xlabel("shaded: where the criterion expects the 95 % interval; thin line: no difference; each\n"
+                    "row has its own scale; green: supported, orange: not supported, grey: undecided", fontsize=7, loc="left")  # fmt: skip
