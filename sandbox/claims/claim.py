@@ -1,4 +1,4 @@
-"""A claim of the essay as data: what is set against what, by which criterion it stands or falls, and what must break it."""
+"""A claim of the essay as data: what is set against what, by which criterion it falls, what must break it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ Kind = Literal["mechanism", "sham"]
 
 @dataclass(frozen=True)
 class Comparison:
-    """`reading` of `arm` minus `minus` (by default the same reading) of `than`, an arm or a number, paired by seed. Its
-    criterion says where that difference is expected: `above` a number, `below` one, or `within` so much of 0. `say` tells
-    the expectation in words, and `control` what `than` is there for."""
+    """`reading` of `arm` minus `minus` (by default the same reading) of `than`, an arm or a number, paired by seed.
+
+    Its criterion says where that difference is expected: `above` a number, `below` one, or `within` so much of 0. `say`
+    tells the expectation in words, and `control` what `than` is there for.
+    """
 
     name: str
     say: str

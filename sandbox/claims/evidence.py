@@ -24,8 +24,8 @@ BEGAN = "began.json"
 
 @dataclass(frozen=True)
 class Registered:
-    """The commit that last changed the criteria of a claim, and when its first measurement began. `clean`: the files were
-    then as that commit has them, so that the criterion is older than the evidence."""
+    """The commit that last changed the criteria of a claim, and when its first measurement began. `clean`: the files
+    were then as that commit has them, so that the criteria are older than the evidence."""
 
     commit: str
     committed: str
@@ -73,7 +73,7 @@ def _lived(claim: EssayClaim, sweep: str, place: Path, jobs: int | None) -> Evid
 
 
 def registered(place: Path, files: list[Path]) -> Registered:
-    """When measuring under `place` began, and under which commit of its criteria; noted there once, at the beginning."""
+    """When measuring under `place` began, and under which commit of its criteria; noted once, at the beginning."""
     path = place / BEGAN
     if not path.is_file():
         place.mkdir(parents=True, exist_ok=True)

@@ -88,5 +88,6 @@ def _differences(axes: Axes, found: Sequence[Row]) -> None:
                   va="center", fontsize=7, color=INK)  # fmt: skip
     axes.set_yticks(range(len(found)), [fill(row.comparison.say, 44) for row in reversed(found)], fontsize=7)
     axes.grid(visible=False)
-    axes.set_xlabel("shaded: where the criterion expects the 95 % interval; thin line: no difference; each\n"
-                    "row has its own scale; green: supported, orange: not supported, grey: undecided", fontsize=7, loc="left")  # fmt: skip
+    legend = ("shaded: where the criterion expects the 95 % interval; thin line: no difference; each\n"
+              "row has its own scale; green: supported, orange: not supported, grey: undecided")  # fmt: skip
+    axes.set_xlabel(legend, fontsize=7, loc="left")

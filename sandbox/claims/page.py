@@ -13,16 +13,17 @@ from sandbox.claims.verdict import LEVEL, Evidence, Row, together
 
 HEAD = """# The essay's claims, tried
 
-Each claim of the essay ([what it says](instruments.md)) became an experiment that could have come out otherwise.
-A comparison sets a reading of one arm against its control's, paired by seed. Its criterion says beforehand in which region
-the difference must lie: **supported** means that the whole 95 % interval lies there, and that this stands up to the
-number of comparisons on this page (Holm 1979, p ≤ {level}, {count} comparisons); **not supported** that the interval
-lies wholly outside; **undecided** anything else. A claim is supported where all its comparisons are, and not supported
-where one of them is not. Intervals are Student's below ten seeds and the percentile bootstrap from ten, as measured,
-not widened for their number.
+Each claim of the essay became an experiment that could have come out otherwise. A comparison sets a reading of one arm
+against its control's, paired by seed. Its criterion says beforehand in which region the difference must lie:
+**supported** means that the whole 95 % interval lies there, and that this stands up to the number of comparisons on
+this page (Holm 1979, p ≤ {level}, {count} comparisons); **not supported** that the interval lies wholly outside;
+**undecided** anything else. A claim is supported where all its comparisons are, and not supported where one of them is
+not. Intervals are Student's below ten seeds and the percentile bootstrap from ten, as measured, not widened for their
+number. A comparison marked (against) is one that speaks against the claim, or against a reading of it. M, LCD, IOG,
+regret and the other instruments are explained in [instruments.md](instruments.md).
 
-`{command}` made this page{took}. Criteria, seeds and n stand in `conf/claim/`; a changed criterion is a new experiment, with a
-folder of its own.
+`{command}` made this page{took}. Criteria, seeds and n stand in `conf/claim/`; another criterion is another experiment,
+with a folder of its own.
 """
 
 

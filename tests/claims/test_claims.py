@@ -163,7 +163,7 @@ def test_false_support_is_as_rare_as_the_level_says() -> None:
 
 
 def test_what_was_not_measured_is_told_with_a_near_miss() -> None:
-    with pytest.raises(LineageError, match="a reading of arm, measured; got none called 'x'. Did you mean 'xx'"):
+    with pytest.raises(LineageError, match=r"a reading of arm, measured; got none called 'x'. Did you mean 'xx'"):
         rows(replace(changed(), comparisons=(comparison(above=0.0),)), {"arm": {"xx": {0: 1.0}}, "control": {}})
 
 
@@ -204,9 +204,7 @@ def test_a_table_a_page_and_lines_of_json(tmp_path: Path, monkeypatch, capsys) -
     exhibits = {"incentive": {"_target_": "sandbox.exhibit.incentive.Incentive", "steps": 2000}}
     node = yaml.safe_load(Path("conf/claim/e.yaml").read_text())
     kept = {name: node["comparisons"][name] for name in ("revealed", "hidden")}
-    kinds = {"no_gain": "mechanism", "fewer_learners": "sham"}
-    ablations = {name: {"kind": kind, "say": name, "of": ["revealed"], "exhibits": {"incentive": change}}
-                 for (name, kind), change in zip(kinds.items(), ({"gain": 0.0}, {"learners": 5}), strict=True)}  # fmt: skip
+    ablations = {name: node["ablations"][name] | {"of": ["revealed"]} for name in ("no_gain", "fewer_learners")}
     points = {"alone": "incentive/alone", "selected": "incentive/selected"}
     small = parse("z", {**NODE, "exhibits": exhibits, "comparisons": kept, "ablations": ablations,
                         "figure": {"reading": "cooperation", "points": points}})  # fmt: skip
