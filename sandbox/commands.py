@@ -154,9 +154,11 @@ def claims(arguments: Sequence[str]) -> int:
     """See `USAGE`."""
     from sandbox.claims.command import claims as tried
 
-    words, flags = apart(arguments, ("--json", "--page"))
+    words, flags = apart(arguments, ("--json", "--page", "--config-dir"))
     given = dict(word.split("=", 1) for word in words if "=" in word)
-    if set(flags) - {"--fast", "--ablations", "--json", "--page"} or set(given) - {"runs", "n_jobs"}:
+    known = {"--fast", "--ablations", "--json", "--page", "--config-dir"}
+    whole = given.get("n_jobs", "1").isdecimal() and all(flags.get(flag, "x") for flag in ("--json", "--page"))
+    if set(flags) - known or set(given) - {"runs", "n_jobs"} or not whole:
         return _tell(USAGE["claims"])
     try:
         return tried([word for word in words if "=" not in word], fast="--fast" in flags,
@@ -164,7 +166,8 @@ def claims(arguments: Sequence[str]) -> int:
                      page=Path(flags["--page"]) if "--page" in flags else None,
                      as_json=Path(flags["--json"]) if "--json" in flags else None,
                      command=" ".join(["sandbox", "claims", *arguments]),
-                     jobs=int(given["n_jobs"]) if "n_jobs" in given else None)  # fmt: skip
+                     jobs=int(given["n_jobs"]) if "n_jobs" in given else None,
+                     words=["--config-dir", flags["--config-dir"]] if "--config-dir" in flags else [])  # fmt: skip
     except KeyboardInterrupt:
         return _tell("Interrupted; the same command goes on where it was.", code=130)
 

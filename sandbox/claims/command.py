@@ -13,23 +13,26 @@ from rich.console import Console
 from rich.table import Table
 
 from sandbox.claims.claim import EssayClaim, parse
-from sandbox.claims.evidence import gather, registered
+from sandbox.claims.evidence import How, gather, registered
 from sandbox.claims.page import Tried, number, write
 from sandbox.claims.verdict import Row, corrected, rows, together
 from sandbox.core.error import ConfigError, did_you_mean, explain
-from sandbox.studies import studies
+from sandbox.studies import Studies, studies
 
 
-def known(arguments: Sequence[str] = ()) -> dict[str, EssayClaim]:
-    """{letter: claim}: every file of the group `claim` on the search path; raises `ConfigError`."""
-    here = studies(arguments)
+def known(here: Studies | None = None) -> dict[str, EssayClaim]:
+    """{letter: claim}: every file of the group `claim` on a search path, by default the house's; raises
+    `ConfigError`."""
+    here = here or studies([])
     return {name: parse(name, here.node(f"claim/{name}")) for name in sorted(here.members("claim"))}
 
 
 def claims(letters: Sequence[str], *, fast: bool, ablations: bool, runs: Path, page: Path | None,
-           as_json: Path | None, command: str, jobs: int | None = None) -> int:  # fmt: skip
-    """Try the claims of these letters (all, if none is named); 0 whatever their verdicts."""
-    there = known()
+           as_json: Path | None, command: str, jobs: int | None = None, words: Sequence[str] = ()) -> int:  # fmt: skip
+    """Try the claims of these letters (all, if none is named); 0 whatever their verdicts. `words` say where else
+    claims are looked for (`--config-dir`); to name a letter is to trust the folder that it lies in."""
+    here = studies([*words, *([f"claim={','.join(letters)}"] if letters else [])])
+    there, how = known(here), How(jobs, tuple(words), here.trust)
     for letter in letters:
         if letter not in there:
             raise ConfigError(explain(expected="the letter of a claim", got=f"'{letter}'",
@@ -37,7 +40,7 @@ def claims(letters: Sequence[str], *, fast: bool, ablations: bool, runs: Path, p
     began, tried = time.monotonic(), list[Tried]()
     for letter in letters or list(there):
         print(f"claim {letter}: {there[letter].title}", file=sys.stderr, flush=True)
-        tried.append(_try(there[letter], runs, fast=fast, ablations=ablations, jobs=jobs))
+        tried.append(_try(there[letter], runs, fast=fast, ablations=ablations, how=how))
     all_rows = corrected([row for one in tried for row in one.rows])
     tried = [replace(one, rows=tuple(row for row in all_rows if row.claim == one.claim.letter)) for one in tried]
     minutes = (time.monotonic() - began) / 60
@@ -50,22 +53,22 @@ def claims(letters: Sequence[str], *, fast: bool, ablations: bool, runs: Path, p
     return 0
 
 
-def _try(claim: EssayClaim, runs: Path, *, fast: bool, ablations: bool, jobs: int | None) -> Tried:
+def _try(claim: EssayClaim, runs: Path, *, fast: bool, ablations: bool, how: How) -> Tried:
     this = claim.quick() if fast else claim
     place = runs / f"{claim.letter}-{this.digest}"
     began = registered(place, [Path(f"conf/claim/{claim.letter}.yaml")])
-    evidence = gather(this, place, jobs=jobs)
-    ablated = _ablated(claim.quick(), runs, jobs) if ablations else []
+    evidence = gather(this, place, how)
+    ablated = _ablated(claim.quick(), runs, how) if ablations else []
     return Tried(this, evidence, tuple(rows(this, evidence)), tuple(ablated), began)
 
 
-def _ablated(claim: EssayClaim, runs: Path, jobs: int | None) -> list[Row]:
+def _ablated(claim: EssayClaim, runs: Path, how: How) -> list[Row]:
     """What is left of the comparisons without each thing, with the settings of a quick look: an effect that is
     gone is gone at a small n, too."""
     place = runs / f"{claim.letter}-{claim.digest}"
-    evidence, found = gather(claim, place, jobs=jobs), list[Row]()
+    evidence, found = gather(claim, place, how), list[Row]()
     for ablation in claim.ablations:
-        without = {**evidence, **gather(claim, place, ablation, jobs=jobs)}
+        without = {**evidence, **gather(claim, place, how, ablation)}
         found += rows(claim, without, ablation.name, ablation.of)
     return found
 

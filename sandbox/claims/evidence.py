@@ -33,24 +33,34 @@ class Registered:
     clean: bool
 
 
-def gather(claim: EssayClaim, place: Path, ablation: Ablation | None = None, *, jobs: int | None = None) -> Evidence:
+@dataclass(frozen=True)
+class How:
+    """How evidence is gathered: so many `jobs` at a time (None: one a core), `words` on top of every launch, and the
+    packages whose exhibits may be built."""
+
+    jobs: int | None = None
+    words: tuple[str, ...] = ()
+    trust: tuple[str, ...] = ()
+
+
+def gather(claim: EssayClaim, place: Path, how: How, ablation: Ablation | None = None) -> Evidence:
     """What the claim's arms show, all measured under `place`; what is there already is not measured again. With an
     `ablation`, only what that changes."""
     this = claim.without(ablation) if ablation else claim
     sweep = f"claim-{claim.letter}" + (f"-{ablation.name}" if ablation else "")
     found: dict[str, Mapping[str, Mapping[int, float]]] = {}
     if this.arms:
-        found |= _lived(this, sweep, place, jobs)
+        found |= _lived(this, sweep, place, how)
     for name, node in this.exhibits.items():
-        arms = measured(name, node, this.seeds, place, jobs=jobs)
+        arms = measured(name, node, this.seeds, place, jobs=how.jobs, trust=how.trust)
         found |= {f"{name}/{arm}": readings for arm, readings in arms.items()}
     return found
 
 
-def _lived(claim: EssayClaim, sweep: str, place: Path, jobs: int | None) -> Evidence:
+def _lived(claim: EssayClaim, sweep: str, place: Path, how: How) -> Evidence:
     """The last readings of runs of the loop."""
     experiments = ",".join(f"claim/{arm}" for arm in claim.arms)
-    several = [f"hydra.launcher.n_jobs={jobs}"] if jobs else []
+    several = [*how.words, *([f"hydra.launcher.n_jobs={how.jobs}"] if how.jobs else [])]
     code = launch(["-m", f"experiment={experiments}", f"seeds={claim.seeds}", *claim.words, f"runs={place}",
                    f"sweep={sweep}", "tracker=[jsonl,checkpoint]", "force=changed", *several])  # fmt: skip
     if code == 130:

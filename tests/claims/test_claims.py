@@ -200,7 +200,7 @@ def test_numbers_that_are_none_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_table_a_page_and_lines_of_json(tmp_path: Path, monkeypatch, capsys) -> None:
-    monkeypatch.setattr("sandbox.claims.command.known", lambda: {"e": LETTERS["e"], "z": small})
+    monkeypatch.setattr("sandbox.claims.command.known", lambda here: {"e": LETTERS["e"], "z": small})
     exhibits = {"incentive": {"_target_": "sandbox.exhibit.incentive.Incentive", "steps": 2000}}
     node = yaml.safe_load(Path("conf/claim/e.yaml").read_text())
     kept = {name: node["comparisons"][name] for name in ("revealed", "hidden")}
