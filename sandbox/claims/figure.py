@@ -52,11 +52,12 @@ def _arms(axes: Axes, told: Mapping[str, Any], evidence: Evidence) -> None:
     for place, (one, ink) in enumerate(zip(points.values(), PALETTE * 3, strict=False)):
         values = _values(one, told, evidence)
         spread = np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else np.zeros(1)
-        axes.plot(place + spread, values, "o", color=ink, alpha=0.35, markersize=3, markeredgewidth=0)
+        axes.plot(values, place + spread, "o", color=ink, alpha=0.35, markersize=3, markeredgewidth=0)
         mean, low, high = _band(one, told, evidence)
-        axes.errorbar(place, mean, [[mean - low], [high - mean]], fmt="D", color=ink, markersize=5, capsize=4)
-    axes.set_xticks(range(len(points)), [fill(name, 12) for name in points], fontsize=7 if len(points) > 4 else 8)
-    axes.grid(axis="x", visible=False)
+        axes.errorbar(mean, place, xerr=[[mean - low], [high - mean]], fmt="D", color=ink, markersize=5, capsize=4)
+    axes.set_yticks(range(len(points)), [fill(name, 18) for name in points])
+    axes.set(xlabel=told.get("ylabel", ""), ylabel="", ylim=(len(points) - 0.5, -0.5))
+    axes.grid(axis="y", visible=False)
 
 
 def _values(one: Any, told: Mapping[str, Any], evidence: Evidence) -> np.ndarray[Any, Any]:
