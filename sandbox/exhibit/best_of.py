@@ -38,7 +38,7 @@ class BestOf:
     def __post_init__(self) -> None:
         if not (self.freedom > 0 and self.spread >= 0.2 and self.doublings >= 3 and self.trials >= 1):
             raise ConfigError(explain(expected="freedom above 0, spread from .2, 3 doublings and 1 trial or more",
-                                      got=f"{self}", do="Curves of two numbers need three points; integrals, some spread."))  # fmt: skip
+                                      got=f"{self}", do="Curves of two numbers need three points."))  # fmt: skip
 
     def measure(self, seed: int) -> Measured:
         rng = np.random.default_rng(seed)
