@@ -30,7 +30,7 @@ USAGE = {
     "[n_jobs=N] [sampler=tpe|random] [against=random|null] [sampler_seed=0] [objective=READING] "
     "[direction=minimize|maximize] [prune=READING] [held_out=8] [sweep=NAME]: look for the best values of these keys",
     "claims": "sandbox claims [LETTER…] [--fast] [--ablations] [--json FILE] [--page FOLDER] [runs=runs/claims] "
-    "[n_jobs=N]: try the essay's claims by the rules in conf/claim; one table, and a page with a picture each",
+    "[n_jobs=N]: try the essay's claims by the criteria in conf/claim; one table, and a page with a picture each",
     "replay": "sandbox replay RUN… [--trust PACKAGE]…: execute a run again, and compare every line",
     "mirror": "sandbox mirror RUN… [--online | --offline] [--means] [project=NAME] [by_seed=true] …: make or mend the "
     "W&B run of each from its folder, or with --means one for all that differ by their seeds alone; every field of "
@@ -154,9 +154,11 @@ def claims(arguments: Sequence[str]) -> int:
     """See `USAGE`."""
     from sandbox.claims.command import claims as tried
 
-    words, flags = apart(arguments, ("--json", "--page"))
+    words, flags = apart(arguments, ("--json", "--page", "--config-dir"))
     given = dict(word.split("=", 1) for word in words if "=" in word)
-    if set(flags) - {"--fast", "--ablations", "--json", "--page"} or set(given) - {"runs", "n_jobs"}:
+    known = {"--fast", "--ablations", "--json", "--page", "--config-dir"}
+    whole = given.get("n_jobs", "1").isdecimal() and all(flags.get(flag, "x") for flag in ("--json", "--page"))
+    if set(flags) - known or set(given) - {"runs", "n_jobs"} or not whole:
         return _tell(USAGE["claims"])
     try:
         return tried([word for word in words if "=" not in word], fast="--fast" in flags,
@@ -164,7 +166,8 @@ def claims(arguments: Sequence[str]) -> int:
                      page=Path(flags["--page"]) if "--page" in flags else None,
                      as_json=Path(flags["--json"]) if "--json" in flags else None,
                      command=" ".join(["sandbox", "claims", *arguments]),
-                     jobs=int(given["n_jobs"]) if "n_jobs" in given else None)  # fmt: skip
+                     jobs=int(given["n_jobs"]) if "n_jobs" in given else None,
+                     words=["--config-dir", flags["--config-dir"]] if "--config-dir" in flags else [])  # fmt: skip
     except KeyboardInterrupt:
         return _tell("Interrupted; the same command goes on where it was.", code=130)
 

@@ -5,9 +5,9 @@
 It lives the study `phase` under `runs=runs/phase` (what is finished is skipped) and writes phase.png and phase.md into
 FOLDER (docs/results). WORDS such as `steps=20 seeds=2` are added to the command.
 
-Written before the runs. Of each seed the distances d(H, P), d(P, A) and d(H, A), read every twelve steps, go to
-`sandbox.measure.convergence.outcome` with a threshold of .3 (a rank correlation of .82; rank-chord distances of 256
-agents scatter by .02, and no arm of a trial came below .1); a seed whose scale ends below a hundredth of where it began
+Written before the runs. Of each seed the distances d(H, P), d(P, A) and d(H, A), read every ten steps, go to
+`sandbox.measure.convergence.outcome` with a threshold of .3 (a rank correlation of .82; rank-chord distances of 128
+agents scatter by .03, and no arm of a trial came below .1); a seed whose scale ends below a hundredth of where it began
 is called frozen. A cell's class is that of most seeds; its share is told. Over the panel in which nothing may be edited
 stands the closed form of M.
 """

@@ -1,1 +1,1 @@
-"""The claims of the essay: from their files to evidence, verdicts by rules written before, a table and a page."""
+"""The claims of the essay: from their files to evidence, verdicts by criteria written before, a table and a page."""

@@ -1,4 +1,4 @@
-"""A claim of the essay as data: what is set against what, by which rule it stands or falls, and what must break it."""
+"""A claim of the essay as data: what is set against what, by which criterion it falls, what must break it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ Kind = Literal["mechanism", "sham"]
 
 @dataclass(frozen=True)
 class Comparison:
-    """`reading` of `arm` minus `minus` (by default the same reading) of `than`, an arm or a number, paired by seed. Its
-    rule says where that difference is expected: `above` a number, `below` one, or `within` so much of 0. `say` tells
-    the expectation in words, and `control` what `than` is there for."""
+    """`reading` of `arm` minus `minus` (by default the same reading) of `than`, an arm or a number, paired by seed.
+
+    Its criterion says where that difference is expected: `above` a number, `below` one, or `within` so much of 0. `say`
+    tells the expectation in words, and `control` what `than` is there for.
+    """
 
     name: str
     say: str
@@ -39,8 +41,8 @@ class Comparison:
         return (self.above, inf) if self.above is not None else (-inf, cast(float, self.below))
 
     @property
-    def rule(self) -> str:
-        """The rule in words."""
+    def criterion(self) -> str:
+        """The criterion in words."""
         named = next(key for key in ("above", "below", "within") if getattr(self, key) is not None)
         return f"{named} {getattr(self, named):g}" + (" of 0" if named == "within" else "")
 
@@ -82,10 +84,10 @@ class EssayClaim:
 
     @property
     def digest(self) -> str:
-        """Of all that decides the verdict: a claim with another rule, n or arm is another experiment."""
+        """Of all that decides the verdict: a claim with another criterion, n or arm is another experiment."""
         told = {key: value for key, value in asdict(self).items() if key in ("arms", "exhibits", "seeds", "words")}
-        rules = [[one.reading, one.arm, one.than, one.minus, *one.region] for one in self.comparisons]
-        return blake2b(json.dumps([told, rules], sort_keys=True).encode(), digest_size=4).hexdigest()
+        criteria = [[one.reading, one.arm, one.than, one.minus, *one.region] for one in self.comparisons]
+        return blake2b(json.dumps([told, criteria], sort_keys=True).encode(), digest_size=4).hexdigest()
 
     def quick(self) -> EssayClaim:
         """The same with the settings of `fast`."""
@@ -127,8 +129,8 @@ def _comparison(name: str, node: Mapping[str, Any], where: str) -> Comparison:
     where = f"comparison '{name}' of {where}"
     _needs(node, ("say", "reading", "arm", "than"), where)
     one = Comparison(name, **_known(Comparison, node, where, besides=("name",)))
-    if sum(rule is not None for rule in (one.above, one.below, one.within)) != 1:
-        raise ConfigError(explain(expected=f"one rule in {where}: above, below or within", got=f"{dict(node)}",
+    if sum(criterion is not None for criterion in (one.above, one.below, one.within)) != 1:
+        raise ConfigError(explain(expected=f"one criterion in {where}: above, below or within", got=f"{dict(node)}",
                                   do="Say where the difference is expected."))  # fmt: skip
     return one
 

@@ -13,23 +13,26 @@ from rich.console import Console
 from rich.table import Table
 
 from sandbox.claims.claim import EssayClaim, parse
-from sandbox.claims.evidence import gather, registered
+from sandbox.claims.evidence import How, gather, registered
 from sandbox.claims.page import Tried, number, write
 from sandbox.claims.verdict import Row, corrected, rows, together
 from sandbox.core.error import ConfigError, did_you_mean, explain
-from sandbox.studies import studies
+from sandbox.studies import Studies, studies
 
 
-def known(arguments: Sequence[str] = ()) -> dict[str, EssayClaim]:
-    """{letter: claim}: every file of the group `claim` on the search path; raises `ConfigError`."""
-    here = studies(arguments)
+def known(here: Studies | None = None) -> dict[str, EssayClaim]:
+    """{letter: claim}: every file of the group `claim` on a search path, by default the house's; raises
+    `ConfigError`."""
+    here = here or studies([])
     return {name: parse(name, here.node(f"claim/{name}")) for name in sorted(here.members("claim"))}
 
 
 def claims(letters: Sequence[str], *, fast: bool, ablations: bool, runs: Path, page: Path | None,
-           as_json: Path | None, command: str, jobs: int | None = None) -> int:  # fmt: skip
-    """Try the claims of these letters (all, if none is named); 0 whatever their verdicts."""
-    there = known()
+           as_json: Path | None, command: str, jobs: int | None = None, words: Sequence[str] = ()) -> int:  # fmt: skip
+    """Try the claims of these letters (all, if none is named); 0 whatever their verdicts. `words` say where else
+    claims are looked for (`--config-dir`); to name a letter is to trust the folder that it lies in."""
+    here = studies([*words, *([f"claim={','.join(letters)}"] if letters else [])])
+    there, how = known(here), How(jobs, tuple(words), here.trust)
     for letter in letters:
         if letter not in there:
             raise ConfigError(explain(expected="the letter of a claim", got=f"'{letter}'",
@@ -37,7 +40,7 @@ def claims(letters: Sequence[str], *, fast: bool, ablations: bool, runs: Path, p
     began, tried = time.monotonic(), list[Tried]()
     for letter in letters or list(there):
         print(f"claim {letter}: {there[letter].title}", file=sys.stderr, flush=True)
-        tried.append(_try(there[letter].quick() if fast else there[letter], runs, ablations=ablations, jobs=jobs))
+        tried.append(_try(there[letter], runs, fast=fast, ablations=ablations, how=how))
     all_rows = corrected([row for one in tried for row in one.rows])
     tried = [replace(one, rows=tuple(row for row in all_rows if row.claim == one.claim.letter)) for one in tried]
     minutes = (time.monotonic() - began) / 60
@@ -50,25 +53,44 @@ def claims(letters: Sequence[str], *, fast: bool, ablations: bool, runs: Path, p
     return 0
 
 
-def _try(claim: EssayClaim, runs: Path, *, ablations: bool, jobs: int | None) -> Tried:
-    place = runs / f"{claim.letter}-{claim.digest}"
+def _try(claim: EssayClaim, runs: Path, *, fast: bool, ablations: bool, how: How) -> Tried:
+    this = claim.quick() if fast else claim
+    place = runs / f"{claim.letter}-{this.digest}"
     began = registered(place, [Path(f"conf/claim/{claim.letter}.yaml")])
-    evidence = gather(claim, place, jobs=jobs)
-    ablated = list[Row]()
-    for ablation in claim.ablations if ablations else ():
-        without = {**evidence, **gather(claim, place, ablation, jobs=jobs)}
-        ablated += rows(claim, without, ablation.name, ablation.of)
-    return Tried(claim, evidence, tuple(rows(claim, evidence)), tuple(ablated), began)
+    evidence = gather(this, place, how)
+    ablated = _ablated(claim.quick(), runs, how) if ablations else []
+    return Tried(this, evidence, tuple(rows(this, evidence)), tuple(ablated), began)
+
+
+def _ablated(claim: EssayClaim, runs: Path, how: How) -> list[Row]:
+    """What is left of the comparisons without each thing, with the settings of a quick look: an effect that is
+    gone is gone at a small n, too."""
+    place = runs / f"{claim.letter}-{claim.digest}"
+    evidence, found = gather(claim, place, how), list[Row]()
+    for ablation in claim.ablations:
+        without = {**evidence, **gather(claim, place, how, ablation)}
+        found += rows(claim, without, ablation.name, ablation.of)
+    return found
 
 
 def _show(found: Sequence[Row], ablated: Sequence[Row]) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in ("claim", "expected", "measured", "control", "n", "difference [95 %]", "rule", "Holm p", "verdict"):
+    for name in (
+        "claim",
+        "expected",
+        "measured",
+        "control",
+        "n",
+        "difference [95 %]",
+        "criterion",
+        "Holm p",
+        "verdict",
+    ):
         table.add_column(name, justify="right" if name in ("measured", "control", "n") else "left")
     for row in (*found, *ablated):
         interval = f"{number(row.difference.mean)} [{number(row.difference.low)}, {number(row.difference.high)}]"
         said = f"{row.comparison.say} (without: {row.ablation})" if row.ablation else row.comparison.say
         verdict = row.raw if row.ablation else row.verdict
         table.add_row(row.claim, said, number(row.measured.mean), number(row.control.mean), str(row.difference.n),
-                      interval, row.comparison.rule, f"{row.holm:.2g}", verdict)  # fmt: skip
+                      interval, row.comparison.criterion, f"{row.holm:.2g}", verdict)  # fmt: skip
     Console(width=None if sys.stdout.isatty() else 200).print(table)

@@ -24,8 +24,8 @@ BEGAN = "began.json"
 
 @dataclass(frozen=True)
 class Registered:
-    """The commit that last changed the rules of a claim, and when its first measurement began. `clean`: the files were
-    then as that commit has them, so that the rule is older than the evidence."""
+    """The commit that last changed the criteria of a claim, and when its first measurement began. `clean`: the files
+    were then as that commit has them, so that the criteria are older than the evidence."""
 
     commit: str
     committed: str
@@ -33,24 +33,34 @@ class Registered:
     clean: bool
 
 
-def gather(claim: EssayClaim, place: Path, ablation: Ablation | None = None, *, jobs: int | None = None) -> Evidence:
+@dataclass(frozen=True)
+class How:
+    """How evidence is gathered: so many `jobs` at a time (None: one a core), `words` on top of every launch, and the
+    packages whose exhibits may be built."""
+
+    jobs: int | None = None
+    words: tuple[str, ...] = ()
+    trust: tuple[str, ...] = ()
+
+
+def gather(claim: EssayClaim, place: Path, how: How, ablation: Ablation | None = None) -> Evidence:
     """What the claim's arms show, all measured under `place`; what is there already is not measured again. With an
     `ablation`, only what that changes."""
     this = claim.without(ablation) if ablation else claim
     sweep = f"claim-{claim.letter}" + (f"-{ablation.name}" if ablation else "")
     found: dict[str, Mapping[str, Mapping[int, float]]] = {}
     if this.arms:
-        found |= _lived(this, sweep, place, jobs)
+        found |= _lived(this, sweep, place, how)
     for name, node in this.exhibits.items():
-        arms = measured(name, node, this.seeds, place, jobs=jobs)
+        arms = measured(name, node, this.seeds, place, jobs=how.jobs, trust=how.trust)
         found |= {f"{name}/{arm}": readings for arm, readings in arms.items()}
     return found
 
 
-def _lived(claim: EssayClaim, sweep: str, place: Path, jobs: int | None) -> Evidence:
+def _lived(claim: EssayClaim, sweep: str, place: Path, how: How) -> Evidence:
     """The last readings of runs of the loop."""
     experiments = ",".join(f"claim/{arm}" for arm in claim.arms)
-    several = [f"hydra.launcher.n_jobs={jobs}"] if jobs else []
+    several = [*how.words, *([f"hydra.launcher.n_jobs={how.jobs}"] if how.jobs else [])]
     code = launch(["-m", f"experiment={experiments}", f"seeds={claim.seeds}", *claim.words, f"runs={place}",
                    f"sweep={sweep}", "tracker=[jsonl,checkpoint]", "force=changed", *several])  # fmt: skip
     if code == 130:
@@ -73,7 +83,7 @@ def _lived(claim: EssayClaim, sweep: str, place: Path, jobs: int | None) -> Evid
 
 
 def registered(place: Path, files: list[Path]) -> Registered:
-    """When measuring under `place` began, and under which commit of its rules; noted there once, at the beginning."""
+    """When measuring under `place` began, and under which commit of its criteria; noted once, at the beginning."""
     path = place / BEGAN
     if not path.is_file():
         place.mkdir(parents=True, exist_ok=True)

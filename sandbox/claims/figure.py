@@ -1,4 +1,4 @@
-"""The picture of a claim: what its arms showed, and beside it each difference against the region of its rule."""
+"""The picture of a claim: what its arms showed, and beside it each difference against the region of its criterion."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 from sandbox.claims.claim import EssayClaim
-from sandbox.claims.verdict import Evidence, Row
+from sandbox.claims.verdict import Evidence, Row, together
 from sandbox.measure.interval import bands
 from sandbox.report.style import FAINT, INK, PALETTE, STYLE
 
@@ -25,10 +26,11 @@ def draw(claim: EssayClaim, evidence: Evidence, found: Sequence[Row], path: Path
     for a logarithmic x, and either `points` {name: arm} or `curves` {name: {x: arm}}. An arm may name a reading of its
     own, as in {arm: …, reading: …}."""
     with rc_context(STYLE):
-        figure = Figure(figsize=(10.4, max(3.2, 0.52 * len(found) + 1.4)), layout="constrained")
+        figure = Figure(figsize=(10.4, max(3.4, 0.44 * len(found) + 1.4)), layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=(1, 1.15))
         _arms(left, claim.figure, evidence)
         _differences(right, found)
+        figure.suptitle(f"{claim.letter}. {claim.title}: {together(found)}", x=0.01, ha="left", weight="bold")
         figure.savefig(path)
 
 
@@ -43,6 +45,7 @@ def _arms(axes: Axes, told: Mapping[str, Any], evidence: Evidence) -> None:
             axes.fill_between(x, low, high, color=ink, alpha=0.18, linewidth=0)
         if told.get("log"):
             axes.set_xscale("log", base=2)
+            axes.xaxis.set_major_formatter(ScalarFormatter())
         axes.legend(frameon=False, fontsize=8)
         return
     points = told["points"]
@@ -52,7 +55,7 @@ def _arms(axes: Axes, told: Mapping[str, Any], evidence: Evidence) -> None:
         axes.plot(place + spread, values, "o", color=ink, alpha=0.35, markersize=3, markeredgewidth=0)
         mean, low, high = _band(one, told, evidence)
         axes.errorbar(place, mean, [[mean - low], [high - mean]], fmt="D", color=ink, markersize=5, capsize=4)
-    axes.set_xticks(range(len(points)), [fill(name, 14) for name in points])
+    axes.set_xticks(range(len(points)), [fill(name, 12) for name in points], fontsize=7 if len(points) > 4 else 8)
     axes.grid(axis="x", visible=False)
 
 
@@ -68,7 +71,7 @@ def _band(one: Any, told: Mapping[str, Any], evidence: Evidence) -> tuple[float,
 
 def _differences(axes: Axes, found: Sequence[Row]) -> None:
     """One line a comparison, each on a scale of its own: its region shaded, its interval drawn over it."""
-    axes.set(title="Difference from the control, and where the rule expects it", xticks=[], xlim=(0, 1))
+    axes.set(title="Differences from the control", xticks=[], xlim=(0, 1))
     for place, row in enumerate(reversed(found)):
         low, high = row.comparison.region
         known = [row.difference.low, row.difference.high, row.difference.mean, 0.0, low, high]
@@ -85,5 +88,6 @@ def _differences(axes: Axes, found: Sequence[Row]) -> None:
                   va="center", fontsize=7, color=INK)  # fmt: skip
     axes.set_yticks(range(len(found)), [fill(row.comparison.say, 44) for row in reversed(found)], fontsize=7)
     axes.grid(visible=False)
-    axes.text(0, -0.04, "shaded: where the rule expects it; thin line: no difference; each line has its own scale",
-              transform=axes.transAxes, fontsize=7, color=FAINT, va="top")  # fmt: skip
+    legend = ("shaded: where the criterion expects the 95 % interval; thin line: no difference; each\n"
+              "row has its own scale; green: supported, orange: not supported, grey: undecided")  # fmt: skip
+    axes.set_xlabel(legend, fontsize=7, loc="left")

@@ -13,16 +13,17 @@ from sandbox.claims.verdict import LEVEL, Evidence, Row, together
 
 HEAD = """# The essay's claims, tried
 
-Each claim of the essay ([what it says](instruments.md)) became an experiment that could have come out otherwise.
-A comparison sets a reading of one arm against its control's, paired by seed. Its rule says beforehand in which region
-the difference must lie: **supported** means that the whole 95 % interval lies there, and that this stands up to the
-number of comparisons on this page (Holm 1979, p ≤ {level}, {count} comparisons); **not supported** that the interval
-lies wholly outside; **undecided** anything else. A claim is supported where all its comparisons are, and not supported
-where one of them is not. Intervals are Student's below ten seeds and the percentile bootstrap from ten, as measured,
-not widened for their number.
+Each claim of the essay became an experiment that could have come out otherwise. A comparison sets a reading of one arm
+against its control's, paired by seed. Its criterion says beforehand in which region the difference must lie:
+**supported** means that the whole 95 % interval lies there, and that this stands up to the number of comparisons on
+this page (Holm 1979, p ≤ {level}, {count} comparisons); **not supported** that the interval lies wholly outside;
+**undecided** anything else. A claim is supported where all its comparisons are, and not supported where one of them is
+not. Intervals are Student's below ten seeds and the percentile bootstrap from ten, as measured, not widened for their
+number. A comparison marked (against) is one that speaks against the claim, or against a reading of it. M, LCD, IOG,
+regret and the other instruments are explained in [instruments.md](instruments.md).
 
-`{command}` made this page{took}. Rules, seeds and n stand in `conf/claim/`; a changed rule is a new experiment, with a
-folder of its own.
+`{command}` made this page{took}. Criteria, seeds and n stand in `conf/claim/`; another criterion is another experiment,
+with a folder of its own.
 """
 
 
@@ -75,14 +76,14 @@ def _chapter(tried: Tried) -> Iterator[str]:
     yield ""
     yield f"![{_heading(claim)}](claims/{claim.letter}.png)"
     yield ""
-    yield "| expected | measured | control | n | difference [95 %] | rule | Holm p | verdict |"
+    yield "| expected | measured | control | n | difference [95 %] | criterion | Holm p | verdict |"
     yield "|---|---|---|---|---|---|---|---|"
     for row in tried.rows:
         one = row.comparison
         control = f"{number(row.control.mean)} ({one.control or one.than})"
         interval = f"{number(row.difference.mean)} [{number(row.difference.low)}, {number(row.difference.high)}]"
         yield (f"| {_line(one.say)} | {number(row.measured.mean)} | {control} | {row.difference.n} | {interval} | "
-               f"{one.rule} | {row.holm:.2g} | {row.verdict} |")  # fmt: skip
+               f"{one.criterion} | {row.holm:.2g} | {row.verdict} |")  # fmt: skip
     yield ""
 
 
@@ -93,7 +94,7 @@ def _ablations(all_tried: Sequence[Tried]) -> Iterator[str]:
     yield ""
     yield ("Of each claim something was taken away that it needs (a mechanism: the comparison must no longer be "
            "supported) and something that it does not need (a sham: it must stay supported). These rows are not among "
-           "those that Holm's correction counts.")  # fmt: skip
+           "those that Holm's correction counts, and are measured with the settings of `--fast`.")  # fmt: skip
     yield ""
     yield "| claim | taken away | kind | comparison | n | difference [95 %] | by its interval | as it must be |"
     yield "|---|---|---|---|---|---|---|---|"
@@ -119,10 +120,10 @@ def _anchor(claim: EssayClaim) -> str:
 
 def _registered(told: Registered) -> str:
     if not told.commit:
-        return "Its rules are in no commit: read this as a first look."
+        return "Its criteria are in no commit: read this as a first look."
     if not told.clean:
-        return f"Its rules differed from their last commit ({told.commit}) when measuring began: a first look."
-    return f"Rules, seeds and n were registered in commit {told.commit}; measuring began at {told.began}, after it."
+        return f"Its criteria differed from their last commit ({told.commit}) when measuring began: a first look."
+    return f"Criteria, seeds and n were registered in commit {told.commit}; measuring began at {told.began}, after it."
 
 
 def _line(text: str) -> str:

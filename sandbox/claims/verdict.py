@@ -1,4 +1,4 @@
-"""Verdicts: a difference, its interval, and what the rule that was written before says of them."""
+"""Verdicts: a difference, its interval, and what the criterion that was written before says of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LEVEL = 0.05
 @dataclass(frozen=True)
 class Row:
     """A comparison, measured: means of arm and control over their shared seeds, the interval of the paired difference,
-    the p value of its rule, and `holm`, the same corrected for all rows of its table."""
+    the p value of its criterion, and `holm`, the same corrected for all rows of its table."""
 
     claim: str
     comparison: Comparison
@@ -37,7 +37,7 @@ class Row:
 
     @property
     def raw(self) -> Verdict:
-        """By the 95 % interval alone: all of it where the rule expects it, none of it, or some."""
+        """By the 95 % interval alone: all of it where the criterion expects it, none of it, or some."""
         low, high = self.comparison.region
         if not np.isfinite([self.difference.low, self.difference.high]).all():
             return "undecided"
@@ -56,7 +56,7 @@ class Row:
         return {"claim": self.claim, "comparison": one.name, "ablation": self.ablation, "says": one.say,
                 "reading": one.reading, "arm": one.arm, "than": one.than, "measured": self.measured.mean,
                 "control": self.control.mean, "n": self.difference.n, "difference": self.difference.mean,
-                "interval": [self.difference.low, self.difference.high], "rule": one.rule, "p": self.p,
+                "interval": [self.difference.low, self.difference.high], "criterion": one.criterion, "p": self.p,
                 "holm": self.holm, "raw": self.raw, "verdict": self.verdict}  # fmt: skip
 
 
@@ -84,7 +84,7 @@ def _values(evidence: Evidence, arm: str, reading: str) -> Values:
 
 
 def _p_value(difference: Any, one: Comparison) -> float:
-    """Of Student's t test that the mean difference lies outside the rule's region; for `within` the larger of two
+    """Of Student's t test that the mean difference lies outside the criterion's region; for `within` the larger of two
     (Schuirmann 1987). Differences that do not vary decide without one."""
     low, high = one.region
     n = len(difference)

@@ -78,7 +78,8 @@ class Board:
     def _told(self, figures: Sequence[Path]) -> dict[str, Any]:
         import wandb
 
-        told: dict[str, Any] = {"edits": wandb.Table(columns=list(COLUMNS), data=self.edits.rows)}
+        rows: Any = self.edits.rows
+        told: dict[str, Any] = {"edits": wandb.Table(columns=list(COLUMNS), data=rows)}
         for key, steps, curves in self.curves.told():
             title = f"{key}: mean and 95 % interval over seeds"
             told[f"seeds/{key}"] = wandb.plot.line_series(steps, curves, ["mean", "low", "high"], title, AXIS)
