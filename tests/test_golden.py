@@ -49,9 +49,12 @@ def final(choice: str, runs: Path) -> dict[str, list[float]]:
     return {name: values.tolist() for name, values in {"own": last.own, **last.readings}.items()}
 
 
+SLOW = ("program", "claim", "noisy_labels", "phase")
+
+
 def quick(choice: str) -> object:
-    """A run as a parameter; the arms of searches and of claims are slow, for what they are made of is tried anyway."""
-    slow = choice.startswith(("experiment=program", "experiment=claim"))
+    """A run as a parameter; searches and the arms of studies are slow, for what they are made of is tried anyway."""
+    slow = choice.startswith(tuple(f"experiment={kind}" for kind in SLOW))
     return pytest.param(choice, marks=pytest.mark.slow if slow else ())
 
 

@@ -36,8 +36,8 @@ class BestOf:
     trials: int = 4000
 
     def __post_init__(self) -> None:
-        if not (self.freedom > 0 and self.spread > 0 and self.doublings >= 3 and self.trials >= 1):
-            raise ConfigError(explain(expected="freedom and spread above 0, at least 3 doublings and 1 trial",
+        if not (self.freedom > 0 and self.spread >= 0.2 and self.doublings >= 3 and self.trials >= 1):
+            raise ConfigError(explain(expected="freedom above 0, spread from .2, 3 doublings and 1 trial or more",
                                       got=f"{self}", do="Curves of two numbers need three points."))  # fmt: skip
 
     def measure(self, seed: int) -> Measured:
