@@ -26,7 +26,7 @@ from scipy.stats import ttest_1samp
 
 from sandbox.claims.verdict import LEVEL, holm
 from sandbox.measure.interval import interval, paired
-from sandbox.report.read import Run, find_runs
+from sandbox.report.read import Run, find_runs, newest_launch
 from sandbox.studies import unfold
 from sandbox.sweep.launch import launch
 
@@ -53,25 +53,25 @@ class Cell:
 def main(words: list[str]) -> None:
     """Live what is missing, and write the table."""
     folder = Path(words.pop(0)) if words and "=" not in words[0] else Path("docs/results")
-    live("study=noisy_constants", "sweep=noisy-constants", *words)
-    live("study=noisy_labels", "sweep=noisy-labels", *words)
-    constants = best(find_runs(["noisy-constants"], RUNS))
+    constants = best(live("study=noisy_constants", "sweep=noisy-constants", *words))
+    runs, chosen = live("study=noisy_labels", "sweep=noisy-labels", *words), list[Run]()
     for (data, noise), rule in constants.items():
-        live("experiment=noisy_labels/fixed", f"task=data_{data}", "label=constant", "sweep=noisy-best",
+        chosen += live("experiment=noisy_labels/fixed", f"task=data_{data}", "label=constant", "sweep=noisy-best",
              f"task.labels._target_=sandbox.task.label_noise.{noise}",
              *(f"rule.{key}={value}" for key, value in rule.items()), *words)  # fmt: skip
-    found = cells(find_runs(["noisy-labels"], RUNS), find_runs(["noisy-best"], RUNS))
+    found = cells(runs, chosen)
     text = "\n".join(table(found, constants)) + "\n"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "noisy-labels.md").write_text(text)
     print(text)
 
 
-def live(*words: str) -> None:
-    """What these words launch; a study is unfolded into its sweep."""
+def live(*words: str) -> list[Run]:
+    """The runs that these words launch, and no others of the sweep's name; a study is unfolded into its sweep."""
     code = launch([*unfold(words)[0], f"runs={RUNS}", "tracker=[jsonl,checkpoint]"])
     if code:
         sys.exit(code)
+    return find_runs([newest_launch(RUNS)])
 
 
 def of(run: Run) -> tuple[str, str]:

@@ -7,9 +7,9 @@ FOLDER (docs/results). WORDS such as `steps=20 seeds=2` are added to the command
 
 Written before the runs. Of each seed the distances d(H, P), d(P, A) and d(H, A), read every ten steps, go to
 `sandbox.measure.convergence.outcome` with a threshold of .3 (a rank correlation of .82; rank-chord distances of 128
-agents scatter by .03, and no arm of a trial came below .1); a seed whose scale ends below a hundredth of where it began
-is called frozen. A cell's class is that of most seeds; its share is told. Over the panel in which nothing may be edited
-stands the closed form of M.
+agents scatter by .03, and no arm of a trial came below .1); a seed whose scale ends below a hundredth of where it
+began is called frozen. A cell's class is that of most seeds, mixed where two have as many; its share is told. Over
+the panel in which nothing may be edited stands the closed form of M.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from sandbox.measure.convergence import outcome
 from sandbox.measure.interval import interval, paired
-from sandbox.report.read import Run, find_runs
+from sandbox.report.read import Run, find_runs, newest_launch
 from sandbox.report.style import FAINT, INK, PALETTE, STYLE
 from sandbox.studies import unfold
 from sandbox.sweep.launch import launch
@@ -38,7 +38,7 @@ THRESHOLD, FROZEN = 0.3, 0.01
 LISTS = {"none": "nothing", "q": "q", "lr_q": "lr, q", "trust": "trust", "lr_trust_q": "lr, trust, q",
          "scale": "lr, trust, q, scale"}  # fmt: skip
 CLASSES = {"aligned merge": PALETTE[2], "string": PALETTE[0], "collusive merge": PALETTE[1], "failure": "#8d949e",
-           "frozen": "#56b4e9", "cycle": PALETTE[3], "divergence": PALETTE[4]}  # fmt: skip
+           "frozen": "#56b4e9", "cycle": PALETTE[3], "divergence": PALETTE[4], "mixed": "#e3dccb"}  # fmt: skip
 LEGS = ("distance/human_process", "distance/process_agent", "distance/human_agent")
 Array = NDArray[np.float64]
 
@@ -67,9 +67,9 @@ def main(words: list[str]) -> None:
     code = launch([*sweep, f"runs={RUNS}", "sweep=phase", "tracker=[jsonl,checkpoint]", *words])
     if code:
         sys.exit(code)
-    found = [cell(run) for run in find_runs(["phase"], RUNS)]
+    runs = find_runs([newest_launch(RUNS)])  # of this launch alone: a trial of the same name is another sweep
+    found, horizon = [cell(run) for run in runs], runs[0].config["horizon"]
     folder.mkdir(parents=True, exist_ok=True)
-    horizon = find_runs(["phase"], RUNS)[0].config["horizon"]
     draw(found, horizon, folder / "phase.png")
     (folder / "phase.md").write_text("\n".join(table(found, horizon)) + "\n")
     print((folder / "phase.md").read_text())
@@ -87,8 +87,9 @@ def cell(run: Run) -> Cell:
         "frozen" if last["rule/scale"][seed] < FROZEN * began[seed] else outcome(legs[:, :, seed], threshold=THRESHOLD)
         for seed in range(len(run.seeds))
     ]
-    name, count = Counter(classes).most_common(1)[0]
-    return Cell(run.label, rule["trust"], rule["teacher_rate"], name, count / len(classes), last)
+    (name, count), *others = Counter(classes).most_common()
+    tied = bool(others) and others[0][1] == count
+    return Cell(run.label, rule["trust"], rule["teacher_rate"], "mixed" if tied else name, count / len(classes), last)
 
 
 def closed_form(trust: float, rate: float, horizon: int) -> float:

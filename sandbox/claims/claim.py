@@ -66,7 +66,8 @@ class EssayClaim:
     """One claim, `letter`. `says`: what the essay says; `done`: what was done to test it; `refuted`: what would have
     refuted it. `arms` are experiments of conf/experiment/claim, each run of the loop with `seeds` seeds and `words`;
     `exhibits` are systems outside the loop, {name: node}, whose arms are called exhibit/arm. `fast` replaces seeds and
-    exhibits' fields and adds words, for a quick look. `figure` says what its picture shows (see `figure`)."""
+    exhibits' fields and adds words, for a quick look. `figure` says what its picture shows (see `figure`); `settings`
+    is what the files of its arms say."""
 
     letter: str
     says: str
@@ -80,14 +81,22 @@ class EssayClaim:
     words: tuple[str, ...] = ()
     ablations: tuple[Ablation, ...] = ()
     figure: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     fast: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def digest(self) -> str:
-        """Of all that decides the verdict: a claim with another criterion, n or arm is another experiment."""
-        told = {key: value for key, value in asdict(self).items() if key in ("arms", "exhibits", "seeds", "words")}
+        """Of all that decides the verdict: a claim with another criterion, n or setting of an arm is another
+        experiment."""
+        decides = ("arms", "exhibits", "seeds", "words", "settings")
+        told = {key: value for key, value in asdict(self).items() if key in decides}
         criteria = [[one.reading, one.arm, one.than, one.minus, *one.region] for one in self.comparisons]
         return blake2b(json.dumps([told, criteria], sort_keys=True).encode(), digest_size=4).hexdigest()
+
+    @property
+    def words_digest(self) -> str:
+        """Of all that it says, words too."""
+        return blake2b(json.dumps(asdict(self), sort_keys=True).encode(), digest_size=4).hexdigest()
 
     def quick(self) -> EssayClaim:
         """The same with the settings of `fast`."""
@@ -102,15 +111,16 @@ class EssayClaim:
         return replace(self, arms=ablation.arms, words=(*self.words, *ablation.words), exhibits=exhibits)
 
 
-def parse(letter: str, node: Mapping[str, Any]) -> EssayClaim:
-    """The claim that a file describes; raises `ConfigError` for unknown keys, and names that it does not have."""
+def parse(letter: str, node: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -> EssayClaim:
+    """The claim that a file describes, with the `settings` of its arms; raises `ConfigError` for unknown keys, names
+    that it does not have, and an ablation that changes nothing of a quick look, which is where it is measured."""
     where = f"claim/{letter}.yaml"
-    given = dict(_known(EssayClaim, node, where, besides=("letter",)))
+    given = dict(_known(EssayClaim, node, where, besides=("letter", "settings")))
     comparisons = tuple(_comparison(name, one, where) for name, one in given.pop("comparisons", {}).items())
     ablations = tuple(_ablation(name, one, where) for name, one in given.pop("ablations", {}).items())
     lists: dict[str, Any] = {key: tuple(given.pop(key, ())) for key in ("arms", "words")}
     _needs(given, ("says", "done", "refuted"), where)
-    claim = EssayClaim(letter, **given, **lists, comparisons=comparisons, ablations=ablations)
+    claim = EssayClaim(letter, **given, **lists, comparisons=comparisons, ablations=ablations, settings=settings or {})
     _known_keys(claim.fast, ("seeds", "words", "exhibits"), f"fast of {where}")
     if not claim.comparisons:
         raise ConfigError(explain(expected=f"comparisons in {where}", got="none", do="Say what is set against what."))
@@ -122,6 +132,7 @@ def parse(letter: str, node: Mapping[str, Any]) -> EssayClaim:
         _each(ablation.of, [one.name for one in claim.comparisons], f"a comparison of {where} at '{ablation.name}'")
         _each(ablation.arms, claim.arms, f"an arm of {where} at '{ablation.name}'")
         _each(ablation.exhibits, claim.exhibits, f"an exhibit of {where} at '{ablation.name}'")
+        _changes(ablation, claim.quick(), where)
     return claim
 
 
@@ -142,6 +153,16 @@ def _ablation(name: str, node: Mapping[str, Any], where: str) -> Ablation:
     _each([given["kind"]], ("mechanism", "sham"), f"the kind of {where}")
     lists: dict[str, Any] = {key: tuple(given.pop(key, ())) for key in ("of", "words", "arms")}
     return Ablation(name, **given, **lists)
+
+
+def _changes(ablation: Ablation, quick: EssayClaim, where: str) -> None:
+    idle = [
+        name for name, fields in ablation.exhibits.items() if {**quick.exhibits[name], **fields} == quick.exhibits[name]
+    ]
+    if idle or not (ablation.exhibits or (ablation.words and ablation.arms)):
+        raise ConfigError(explain(expected=f"an ablation '{ablation.name}' of {where} that takes something away",
+                                  got=f"{', '.join(idle) or 'it'} as in `fast`, where ablations are measured",
+                                  do="Name arms with words, or fields of exhibits, that differ."))  # fmt: skip
 
 
 def _arm(name: str, claim: EssayClaim, where: str) -> None:

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import yaml
 from rich.console import Console
 from rich.table import Table
 
 from sandbox.claims.claim import EssayClaim, parse
 from sandbox.claims.evidence import How, gather, registered
-from sandbox.claims.page import Tried, number, write
+from sandbox.claims.page import WHOLE, Tried, number, write
 from sandbox.claims.verdict import Row, corrected, rows, together
 from sandbox.core.error import ConfigError, did_you_mean, explain
 from sandbox.studies import Studies, studies
@@ -24,7 +25,11 @@ def known(here: Studies | None = None) -> dict[str, EssayClaim]:
     """{letter: claim}: every file of the group `claim` on a search path, by default the house's; raises
     `ConfigError`."""
     here = here or studies([])
-    return {name: parse(name, here.node(f"claim/{name}")) for name in sorted(here.members("claim"))}
+    found = dict[str, EssayClaim]()
+    for name in sorted(here.members("claim")):
+        node = here.node(f"claim/{name}")
+        found[name] = parse(name, node, {arm: here.node(f"experiment/claim/{arm}") for arm in node.get("arms", ())})
+    return found
 
 
 def claims(letters: Sequence[str], *, fast: bool, ablations: bool, runs: Path, page: Path | None,
@@ -44,29 +49,38 @@ def claims(letters: Sequence[str], *, fast: bool, ablations: bool, runs: Path, p
     all_rows = corrected([row for one in tried for row in one.rows])
     tried = [replace(one, rows=tuple(row for row in all_rows if row.claim == one.claim.letter)) for one in tried]
     minutes = (time.monotonic() - began) / 60
-    _show(all_rows, [row for one in tried for row in one.ablated])
+    ablated = [row for one in tried for row in one.ablated if row.ablation != WHOLE]
+    _show(all_rows, ablated)
     print(f"{', '.join(f'{one.claim.letter}: {together(one.rows)}' for one in tried)}  ({minutes:.1f} minutes)")
     print(write(tried, page or runs, command, f" in {minutes:.0f} minutes" if minutes >= 1 else ""))
     if as_json:
-        told = [row.told() for one in tried for row in (*one.rows, *one.ablated)]
-        as_json.write_text(json.dumps(told, indent=1) + "\n")
+        as_json.write_text(json.dumps([row.told() for row in (*all_rows, *ablated)], indent=1) + "\n")
     return 0
 
 
 def _try(claim: EssayClaim, runs: Path, *, fast: bool, ablations: bool, how: How) -> Tried:
     this = claim.quick() if fast else claim
     place = runs / f"{claim.letter}-{this.digest}"
-    began = registered(place, [Path(f"conf/claim/{claim.letter}.yaml")])
+    began = registered(place, claim.words_digest, _files(claim))
     evidence = gather(this, place, how)
     ablated = _ablated(claim.quick(), runs, how) if ablations else []
     return Tried(this, evidence, tuple(rows(this, evidence)), tuple(ablated), began)
+
+
+def _files(claim: EssayClaim) -> list[Path]:
+    """The files of a claim and its arms below `conf` of the working folder; none where another claim lies there."""
+    own = Path(f"conf/claim/{claim.letter}.yaml")
+    if not own.is_file() or parse(claim.letter, yaml.safe_load(own.read_text()), claim.settings).digest != claim.digest:
+        return []
+    return [own, *(Path(f"conf/experiment/claim/{arm}.yaml") for arm in claim.arms)]
 
 
 def _ablated(claim: EssayClaim, runs: Path, how: How) -> list[Row]:
     """What is left of the comparisons without each thing, with the settings of a quick look: an effect that is
     gone is gone at a small n, too."""
     place = runs / f"{claim.letter}-{claim.digest}"
-    evidence, found = gather(claim, place, how), list[Row]()
+    evidence = gather(claim, place, how)
+    found = rows(claim, evidence, WHOLE)
     for ablation in claim.ablations:
         without = {**evidence, **gather(claim, place, how, ablation)}
         found += rows(claim, without, ablation.name, ablation.of)

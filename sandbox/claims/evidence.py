@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +15,7 @@ from sandbox.claims.verdict import Evidence
 from sandbox.core.error import LineageError, explain
 from sandbox.lines.whole import write_whole
 from sandbox.report.arms import group
-from sandbox.report.read import find_runs
+from sandbox.report.read import find_runs, newest_launch
 from sandbox.sweep.launch import launch
 
 BEGAN = "began.json"
@@ -25,12 +24,14 @@ BEGAN = "began.json"
 @dataclass(frozen=True)
 class Registered:
     """The commit that last changed the criteria of a claim, and when its first measurement began. `clean`: the files
-    were then as that commit has them, so that the criteria are older than the evidence."""
+    were then as that commit has them, so that the criteria are older than the evidence. `words`: a digest of all
+    that the claim said then."""
 
     commit: str
     committed: str
     began: str
     clean: bool
+    words: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def _lived(claim: EssayClaim, sweep: str, place: Path, how: How) -> Evidence:
     if code:
         raise LineageError(explain(expected=f"all arms of claim {claim.letter} to be lived", got=f"exit code {code}",
                                    do=f"sandbox ls {sweep} runs={place} says which failed and why."))  # fmt: skip
-    arms = {arm.name: arm for arm in group(find_runs([sweep], place))}
+    arms = {arm.name: arm for arm in group(find_runs([newest_launch(place)], place))}
     found: dict[str, dict[str, dict[int, float]]] = {}
     for name in claim.arms:
         if name not in arms:
@@ -82,16 +83,16 @@ def _lived(claim: EssayClaim, sweep: str, place: Path, how: How) -> Evidence:
     return found
 
 
-def registered(place: Path, files: list[Path]) -> Registered:
-    """When measuring under `place` began, and under which commit of its criteria; noted once, at the beginning."""
+def registered(place: Path, words: str, files: list[Path]) -> Registered:
+    """When measuring under `place` began, and under which commit of the claim's `files` (its own and its arms'); noted
+    once, at the beginning."""
     path = place / BEGAN
     if not path.is_file():
         place.mkdir(parents=True, exist_ok=True)
-        commit, committed = ("", "")
-        with suppress(ValueError):
-            commit, committed = _git("log", "-1", "--format=%h %cI", "--", *map(str, files)).split()
+        said = _git("log", "-1", "--format=%h %cI", "--", *map(str, files)).split() if files else []
+        commit, committed = said if len(said) == 2 else ("", "")
         clean = bool(commit) and not _git("status", "--porcelain", "--", *map(str, files))
-        told = {"commit": commit, "committed": committed, "clean": clean,
+        told = {"commit": commit, "committed": committed, "clean": clean, "words": words,
                 "began": datetime.now(UTC).isoformat(timespec="seconds")}  # fmt: skip
         write_whole(path, json.dumps(told).encode())
     return Registered(**json.loads(path.read_text()))

@@ -6,21 +6,33 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.claims.claim import EssayClaim
+from sandbox.claims.claim import EssayClaim, Kind
 from sandbox.claims.evidence import Registered
 from sandbox.claims.figure import draw
-from sandbox.claims.verdict import LEVEL, Evidence, Row, together
+from sandbox.claims.verdict import LEVEL, Evidence, Row, Verdict, together
+
+WHOLE = "whole"  # what a row is called that is measured with nothing taken away
 
 HEAD = """# The essay's claims, tried
 
-Each claim of the essay became an experiment that could have come out otherwise. A comparison sets a reading of one arm
-against its control's, paired by seed. Its criterion says beforehand in which region the difference must lie:
+Each claim of the essay became an experiment that could have come out otherwise. A comparison sets a reading of one
+arm against its control's, paired by seed. Its criterion says beforehand in which region the difference must lie:
 **supported** means that the whole 95 % interval lies there, and that this stands up to the number of comparisons on
 this page (Holm 1979, p ≤ {level}, {count} comparisons); **not supported** that the interval lies wholly outside;
-**undecided** anything else. A claim is supported where all its comparisons are, and not supported where one of them is
-not. Intervals are Student's below ten seeds and the percentile bootstrap from ten, as measured, not widened for their
-number. A comparison marked (against) is one that speaks against the claim, or against a reading of it. M, LCD, IOG,
-regret and the other instruments are explained in [instruments.md](instruments.md).
+**undecided** anything else. A claim is supported where all its comparisons are, and not supported where one of them
+is not. "Not supported" is not corrected for their number: the page is strict with itself on both sides. Intervals are
+Student's below ten seeds and the percentile bootstrap from ten, as measured. A comparison marked (against) speaks
+against the claim, or against a reading of it; one marked (derived) follows from how its system is built, and shows
+that system and instruments are what they are meant to be.
+
+**The instruments.** H is the human's objective, P the process's, A the agent's. d(·, ·) is a distance of two of them,
+from 0 to 1: of rewards STARC, which ignores scale and shaping, of anything else rank-chord, which compares how they
+rank the same behaviours. M, from 0 to 1, says how far two parts of a system rewrite each other in one step (0:
+influence flows one way at most; halves of a system without parts have about .5); MI says the same of its slow and
+fast modes, and sees time scales; LCD is how far the course of the one goes another way when it no longer hears the
+other. IOG, from 0 to 1, is how far an update is from descending any scalar. Usefulness is 0 for random behaviour and
+1 for the best, regret the share of what could be won that is lost. [instruments.md](instruments.md) has each with its
+null, and when it lies.
 
 `{command}` made this page{took}. Criteria, seeds and n stand in `conf/claim/`; another criterion is another experiment,
 with a folder of its own.
@@ -72,7 +84,7 @@ def _chapter(tried: Tried) -> Iterator[str]:
     yield ""
     yield f"**What would have refuted it:** {_line(claim.refuted)}"
     yield ""
-    yield f"**Verdict: {together(tried.rows)}.** {_registered(tried.registered)}"
+    yield f"**Verdict: {together(tried.rows)}.** {_registered(tried)}"
     yield ""
     yield f"![{_heading(claim)}](claims/{claim.letter}.png)"
     yield ""
@@ -96,17 +108,27 @@ def _ablations(all_tried: Sequence[Tried]) -> Iterator[str]:
            "supported) and something that it does not need (a sham: it must stay supported). These rows are not among "
            "those that Holm's correction counts, and are measured with the settings of `--fast`.")  # fmt: skip
     yield ""
-    yield "| claim | taken away | kind | comparison | n | difference [95 %] | by its interval | as it must be |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield "| claim | taken away | kind | comparison | n | with it | without it [95 %] | by interval | as it must be |"
+    yield "|---|---|---|---|---|---|---|---|---|"
     for tried in all_tried:
         known = {ablation.name: ablation for ablation in tried.claim.ablations}
-        for row in tried.ablated:
-            ablation = known[row.ablation]
-            right = (row.raw == "supported") == (ablation.kind == "sham")
+        whole = {row.comparison.name: row for row in tried.ablated if row.ablation == WHOLE}
+        for row in (row for row in tried.ablated if row.ablation != WHOLE):
+            ablation, before = known[row.ablation], whole[row.comparison.name]
             interval = f"{number(row.difference.mean)} [{number(row.difference.low)}, {number(row.difference.high)}]"
             yield (f"| {row.claim} | {_line(ablation.say)} | {ablation.kind} | {_line(row.comparison.say)} | "
-                   f"{row.difference.n} | {interval} | {row.raw} | {'yes' if right else '**no**'} |")  # fmt: skip
+                   f"{row.difference.n} | {number(before.difference.mean)}, {before.raw} | {interval} | {row.raw} | "
+                   f"{_right(before.raw, row.raw, ablation.kind)} |")  # fmt: skip
     yield ""
+
+
+def _right(before: Verdict, after: Verdict, kind: Kind) -> str:
+    """Whether an ablation did as it must; what was not supported before, at this n, shows nothing."""
+    if before != "supported":
+        return "not shown: the comparison is not supported at this n"
+    if kind == "sham":
+        return "yes" if after == "supported" else "**no**"
+    return {"supported": "**no**", "not supported": "yes", "undecided": "yes, though undecided"}[after]
 
 
 def _heading(claim: EssayClaim) -> str:
@@ -118,12 +140,16 @@ def _anchor(claim: EssayClaim) -> str:
     return "".join(kept).replace(" ", "-")
 
 
-def _registered(told: Registered) -> str:
+def _registered(tried: Tried) -> str:
+    told = tried.registered
     if not told.commit:
         return "Its criteria are in no commit: read this as a first look."
     if not told.clean:
         return f"Its criteria differed from their last commit ({told.commit}) when measuring began: a first look."
-    return f"Criteria, seeds and n were registered in commit {told.commit}; measuring began at {told.began}, after it."
+    later = "" if told.words in ("", tried.claim.words_digest) else (
+        " Its words were mended since; what decides the verdict was not.")  # fmt: skip
+    return (f"Criteria, settings, seeds and n are those of commit {told.commit} ({told.committed[:16]}); measuring "
+            f"began at {told.began[:16]}.{later}")  # fmt: skip
 
 
 def _line(text: str) -> str:

@@ -23,7 +23,7 @@ LEVEL = 0.05
 
 @dataclass(frozen=True)
 class Row:
-    """A comparison, measured: means of arm and control over their shared seeds, the interval of the paired difference,
+    """A comparison, measured: means of arm and control over their seeds, the interval of the paired difference,
     the p value of its criterion, and `holm`, the same corrected for all rows of its table."""
 
     claim: str
@@ -69,7 +69,10 @@ def _row(letter: str, one: Comparison, evidence: Evidence, ablation: str) -> Row
     arm = _values(evidence, one.arm, one.reading)
     than = dict.fromkeys(arm, float(one.than)) if not isinstance(one.than, str) else (
         _values(evidence, one.than, one.minus or one.reading))  # fmt: skip
-    seeds = sorted({*arm} & {*than})
+    seeds = sorted(arm)
+    if {*arm} != {*than}:
+        raise LineageError(explain(expected=f"the same seeds of {one.arm} and {one.than}",
+                                   got=f"{seeds} and {sorted(than)}", do="Measure both anew."))  # fmt: skip
     a, b = (np.array([values[seed] for seed in seeds], float) for values in (arm, than))
     p = _p_value(a - b, one)
     return Row(letter, one, interval(a), interval(b), paired(a, b), p, p, ablation)

@@ -102,7 +102,7 @@ class FastWeights:
             w = step(w, x)
         gaps = [integrability(torch.func.jacrev(step)(w[i].double(), tokens[i, -1].double()).numpy()).gap
                 for i in range(8)]  # fmt: skip
-        return {"d_0": 0.5**0.5, "d_end": _apart(w, humans), "iog": float(np.mean(gaps)), "lscc": 1.0}
+        return {"d_end": _apart(w, humans), "iog": float(np.mean(gaps))}
 
 
 def rewritten(w: Tensor, x: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
+from sandbox.core.error import ConfigError, explain
 from sandbox.core.exhibit import Measured
 
 
@@ -27,12 +28,18 @@ class Incentive:
     learners: int = 10
     rate: float = 0.1
 
+    def __post_init__(self) -> None:
+        if self.learners < 5 or self.steps < 1 or self.every < 1:
+            raise ConfigError(explain(expected="five learners at least, and steps and every of 1 or more",
+                                      got=f"{self.learners}, {self.steps} and {self.every}",
+                                      do="A fifth of the learners copies another."))  # fmt: skip
+
     def measure(self, seed: int) -> Measured:
         arms = {"alone": (0, False), "selected": (self.every, False), "swapped": (self.every, True)}
         return {arm: {"cooperation": self._lived(every, swap, seed)} for arm, (every, swap) in arms.items()}
 
     def _lived(self, every: int, swap: bool, seed: int) -> float:
-        rng = np.random.default_rng(seed)
+        rng, copied = (np.random.default_rng(stream) for stream in np.random.SeedSequence(seed).spawn(2))
         theta, past = np.zeros(self.learners), rng.random(self.learners) < 0.5
         total, found, fifth = np.zeros(self.learners), [], self.learners // 5
         for step in range(1, self.steps + 1):
@@ -43,7 +50,7 @@ class Incentive:
             total, past = total + reward, np.roll(act, 1) if swap else act
             if every and step % every == 0:
                 order = total.argsort()
-                theta[order[:fifth]] = theta[order[-fifth:]] + rng.standard_normal(fifth)
+                theta[order[:fifth]] = theta[order[-fifth:]] + copied.standard_normal(fifth)
                 total = np.zeros_like(total)
             if 2 * step > self.steps:
                 found.append(act.mean())

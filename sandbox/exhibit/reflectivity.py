@@ -52,8 +52,9 @@ class Reflectivity:
             found |= {f"mi_{name}": merge_index(jacobian, outer).value, f"m_{name}": float(coupling.m)}
             found["null"] = float(coupling.null)
             found["cut"] = float(loop_cut(step, start, outer, 100).divergence[-1])
+        found |= {"m": found["m_slow"], "m_formula": share / (1 + share)}
+        if noise:
+            return found
         plain = LinearQuadraticString(human, bias, 0.2, 0.5, share)
-        end = run(plain.step, start, steps=self.steps)[-1] if not noise else start
-        return {**found, "m": found["m_slow"], "m_formula": share / (1 + share),
-                "off": float(lengths(plain, end)[2] / 0.5) if not noise else 0.0,
-                "off_formula": 1 / (1 - share)}  # fmt: skip
+        end = run(plain.step, start, steps=self.steps)[-1]
+        return {**found, "off": float(lengths(plain, end)[2] / 0.5), "off_formula": 1 / (1 - share)}

@@ -89,6 +89,8 @@ def test_every_letter_of_the_essay_is_there_and_says_what_would_refute_it() -> N
         ({"ablations": {"a": {"kind": "shame", "say": "x", "of": ["heavy"]}}}, "Did you mean 'sham'"),
         ({"ablations": {"a": {"kind": "sham", "say": "x", "of": ["heavier"]}}}, "Did you mean 'heavy'"),
         ({"fast": {"seed": 3}}, "a key of fast of claim/z.yaml"),
+        ({"fast": {"exhibits": {"coin": {"bias": 2.0}}}}, "an ablation 'heavier' of claim/z.yaml that takes something"),
+        ({"ablations": {"a": {"kind": "sham", "say": "x", "of": ["heavy"]}}}, "Name arms with words"),
     ],
 )  # fmt: skip
 def test_a_file_that_names_what_is_not_there_is_refused(node, said: str) -> None:
@@ -102,10 +104,13 @@ def test_another_rule_is_another_experiment_and_other_words_are_not() -> None:
     others = [
         changed(comparisons=criterion),
         changed(seeds=9),
-        changed(exhibits={"coin": {"_target_": "x", "bias": 2.0}}),
+        changed(exhibits={"coin": {"_target_": "x", "bias": 3.0}}),
     ]
     assert len({changed().digest, *(one.digest for one in others)}) == 4
     assert changed(says="Coins lie.", title="C").digest == changed().digest
+    assert changed(says="Coins lie.").words_digest != changed().words_digest
+    of_arms = [parse("z", NODE, {"z_arm": {"seeds": seeds}}).digest for seeds in (1, 2)]
+    assert len({changed().digest, *of_arms}) == 3
 
 
 # ---- verdicts -------------------------------------------------------------------------------------------------------
@@ -168,9 +173,12 @@ def test_what_was_not_measured_is_told_with_a_near_miss() -> None:
 
 
 def test_arms_are_paired_by_seed() -> None:
-    evidence = {"arm": {"x": {3: 5.0, 1: 2.0, 9: 7.0}}, "control": {"x": {1: 1.0, 3: 4.0}}}
-    found = rows(replace(changed(), comparisons=(comparison(above=0.0),)), evidence)[0]
+    claim = replace(changed(), comparisons=(comparison(above=0.0),))
+    evidence = {"arm": {"x": {3: 5.0, 1: 2.0}}, "control": {"x": {1: 1.0, 3: 4.0}}}
+    found = rows(claim, evidence)[0]
     assert (found.difference.n, found.difference.mean, found.measured.mean) == (2, 1.0, 3.5)
+    with pytest.raises(LineageError, match="the same seeds of arm and control"):
+        rows(claim, {**evidence, "arm": {"x": {3: 5.0, 1: 2.0, 9: 7.0}}})
     assert comparison(above=2).region == (2, inf)
 
 
