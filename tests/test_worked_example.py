@@ -21,7 +21,6 @@ def numbers(notebook: Any) -> list[list[float]]:
     return [[float(number) for number in re.findall(r"-?\d+\.\d+", text)] for text in said]
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # those of the kernel's machinery, which differ by its version
 def test_the_notebook_shows_what_it_says() -> None:
     stored: Any = nbformat.read(PATH, as_version=4)  # pyright: ignore[reportUnknownMemberType]
