@@ -161,11 +161,12 @@ def claims(arguments: Sequence[str]) -> int:
     if set(flags) - known or set(given) - {"runs", "n_jobs"} or not whole:
         return _tell(USAGE["claims"])
     try:
-        return tried([word for word in words if "=" not in word], fast="--fast" in flags,
+        letters = [word for word in words if "=" not in word]
+        return tried(letters, fast="--fast" in flags,
                      ablations="--ablations" in flags, runs=Path(given.get("runs", "runs/claims")),
                      page=Path(flags["--page"]) if "--page" in flags else None,
                      as_json=Path(flags["--json"]) if "--json" in flags else None,
-                     command=" ".join(["sandbox", "claims", *arguments]),
+                     command=" ".join(["sandbox claims", *letters, *(flag for flag in flags if flag in ("--fast", "--ablations"))]),
                      jobs=int(given["n_jobs"]) if "n_jobs" in given else None,
                      words=["--config-dir", flags["--config-dir"]] if "--config-dir" in flags else [])  # fmt: skip
     except KeyboardInterrupt:

@@ -49,10 +49,11 @@ def claims(letters: Sequence[str], *, fast: bool, ablations: bool, runs: Path, p
     all_rows = corrected([row for one in tried for row in one.rows])
     tried = [replace(one, rows=tuple(row for row in all_rows if row.claim == one.claim.letter)) for one in tried]
     minutes = (time.monotonic() - began) / 60
+    took = f" in {minutes:.0f} minutes, beside what was measured already"
     ablated = [row for one in tried for row in one.ablated if row.ablation != WHOLE]
     _show(all_rows, ablated)
     print(f"{', '.join(f'{one.claim.letter}: {together(one.rows)}' for one in tried)}  ({minutes:.1f} minutes)")
-    print(write(tried, page or runs, command, f" in {minutes:.0f} minutes, beside what was measured already" if minutes >= 1 else ""))
+    print(write(tried, page or runs, command, took if minutes >= 1 else ""))
     if as_json:
         as_json.write_text(json.dumps([row.told() for row in (*all_rows, *ablated)], indent=1) + "\n")
     return 0
