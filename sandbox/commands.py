@@ -162,11 +162,12 @@ def claims(arguments: Sequence[str]) -> int:
         return _tell(USAGE["claims"])
     try:
         letters = [word for word in words if "=" not in word]
+        said = ["sandbox claims", *letters, *(flag for flag in flags if flag in ("--fast", "--ablations"))]
         return tried(letters, fast="--fast" in flags,
                      ablations="--ablations" in flags, runs=Path(given.get("runs", "runs/claims")),
                      page=Path(flags["--page"]) if "--page" in flags else None,
                      as_json=Path(flags["--json"]) if "--json" in flags else None,
-                     command=" ".join(["sandbox claims", *letters, *(flag for flag in flags if flag in ("--fast", "--ablations"))]),
+                     command=" ".join(said),
                      jobs=int(given["n_jobs"]) if "n_jobs" in given else None,
                      words=["--config-dir", flags["--config-dir"]] if "--config-dir" in flags else [])  # fmt: skip
     except KeyboardInterrupt:
