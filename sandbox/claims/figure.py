@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import NullLocator
 
 from sandbox.claims.claim import EssayClaim
 from sandbox.claims.verdict import Evidence, Row, together
@@ -45,7 +45,9 @@ def _arms(axes: Axes, told: Mapping[str, Any], evidence: Evidence) -> None:
             axes.fill_between(x, low, high, color=ink, alpha=0.18, linewidth=0)
         if told.get("log"):
             axes.set_xscale("log", base=2)
-            axes.xaxis.set_major_formatter(ScalarFormatter())
+            axes.set_xticks(sorted({at for points in told["curves"].values() for at in map(float, points)}))
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_locator(NullLocator())
         axes.legend(frameon=False, fontsize=8)
         return
     points = told["points"]
@@ -89,6 +91,7 @@ def _differences(axes: Axes, found: Sequence[Row]) -> None:
                   va="center", fontsize=7, color=INK)  # fmt: skip
     axes.set_yticks(range(len(found)), [fill(row.comparison.say, 44) for row in reversed(found)], fontsize=7)
     axes.grid(visible=False)
-    legend = ("shaded: where the criterion expects the 95 % interval; thin line: no difference; each\n"
-              "row has its own scale; green: supported, orange: not supported, grey: undecided")  # fmt: skip
-    axes.set_xlabel(legend, fontsize=7, loc="left")
+    legend = ("shaded: where the criterion expects the 95 % interval",
+              "thin line: no difference; each row has its own scale",
+              "green: supported, orange: not supported, grey: undecided")  # fmt: skip
+    axes.set_xlabel("\n".join(legend), fontsize=7, loc="left")

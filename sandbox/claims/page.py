@@ -13,17 +13,19 @@ from sandbox.claims.verdict import LEVEL, Evidence, Row, Verdict, together
 
 WHOLE = "whole"  # what a row is called that is measured with nothing taken away
 
+DERIVED, AGAINST = "(derived) ", "(against) "
+
 HEAD = """# The essay's claims, tried
 
 Each claim of the essay became an experiment that could have come out otherwise. A comparison sets a reading of one
 arm against its control's, paired by seed. Its criterion says beforehand in which region the difference must lie:
 **supported** means that the whole 95 % interval lies there, and that this stands up to the number of comparisons on
-this page (Holm 1979, p ≤ {level}, {count} comparisons); **not supported** that the interval lies wholly outside;
-**undecided** anything else. A claim is supported where all its comparisons are, and not supported where one of them
-is not. "Not supported" is not corrected for their number: the page is strict with itself on both sides. Intervals are
-Student's below ten seeds and the percentile bootstrap from ten, as measured. A comparison marked (against) speaks
-against the claim, or against a reading of it; one marked (derived) follows from how its system is built, and shows
-that system and instruments are what they are meant to be.
+this page (Student's t test, Holm 1979, p ≤ {level}, {count} comparisons); **not supported** that the interval lies
+wholly outside; **undecided** anything else. A claim is supported where all its comparisons are, and not supported
+where one of them is not. "Not supported" is not corrected for their number: the page is strict with itself on both
+sides. Intervals are Student's below ten seeds and the percentile bootstrap from ten, as measured. A comparison marked
+(against) speaks against the claim, or against a reading of it; one marked (derived) follows from how its system is
+built, and shows that system and instruments are what they are meant to be.
 
 **The instruments.** H is the human's objective, P the process's, A the agent's. d(·, ·) is a distance of two of them,
 from 0 to 1: of rewards STARC, which ignores scale and shaping, of anything else rank-chord, which compares how they
@@ -64,7 +66,20 @@ def write(all_tried: Sequence[Tried], folder: Path, command: str, took: str = ""
     return path
 
 
+def _counts(all_tried: Sequence[Tried]) -> Iterator[str]:
+    found = [row for tried in all_tried for row in tried.rows]
+    by = {
+        verdict: sum(row.verdict == verdict for row in found) for verdict in ("supported", "undecided", "not supported")
+    }
+    derived, against = (sum(mark in row.comparison.say for row in found) for mark in (DERIVED, AGAINST))
+    told = ", ".join(f"{count} are {verdict}" for verdict, count in by.items())
+    yield (f"Of {len(found)} comparisons {told}; {derived} of them are derived, and {against} speak against a claim or a "
+           "reading of it.")  # fmt: skip
+    yield ""
+
+
 def _summary(all_tried: Sequence[Tried]) -> Iterator[str]:
+    yield from _counts(all_tried)
     yield "| claim | the essay says | comparisons | verdict |"
     yield "|---|---|---|---|"
     for tried in all_tried:
@@ -86,16 +101,20 @@ def _chapter(tried: Tried) -> Iterator[str]:
     yield ""
     yield f"**Verdict: {together(tried.rows)}.** {_registered(tried)}"
     yield ""
+    if against := [_line(row.comparison.say) for row in tried.rows if AGAINST in row.comparison.say and _holds(row)]:
+        yield f"**What speaks against it, or against a reading of it:** {'; '.join(against).replace(AGAINST, '')}."
+        yield ""
     yield f"![{_heading(claim)}](claims/{claim.letter}.png)"
     yield ""
-    yield "| expected | measured | control | n | difference [95 %] | criterion | Holm p | verdict |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield "| expected | reading | measured | control | n | difference [95 %] | criterion | Holm p | verdict |"
+    yield "|---|---|---|---|---|---|---|---|---|"
     for row in tried.rows:
         one = row.comparison
         control = f"{number(row.control.mean)} ({one.control or one.than})"
         interval = f"{number(row.difference.mean)} [{number(row.difference.low)}, {number(row.difference.high)}]"
-        yield (f"| {_line(one.say)} | {number(row.measured.mean)} | {control} | {row.difference.n} | {interval} | "
-               f"{one.criterion} | {row.holm:.2g} | {row.verdict} |")  # fmt: skip
+        measured = f"{_reading(row)} | {number(row.measured.mean)} | {control}"
+        yield (f"| {_line(one.say)} | {measured} | {row.difference.n} | {interval} | "
+               f"{one.criterion} | {p_value(row.holm)} | {row.verdict} |")  # fmt: skip
     yield ""
 
 
@@ -154,6 +173,21 @@ def _registered(tried: Tried) -> str:
 
 def _line(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
+
+
+def _holds(row: Row) -> bool:
+    return row.verdict == "supported"
+
+
+def _reading(row: Row) -> str:
+    """What is read of both, or of each."""
+    one = row.comparison
+    return f"{one.reading} − {one.minus}" if one.minus else one.reading
+
+
+def p_value(p: float) -> str:
+    """Two digits, where that many can be meant."""
+    return "< 1e−6" if p < 1e-6 else f"{p:.2g}".replace("-", "−")
 
 
 def number(value: float) -> str:
