@@ -73,8 +73,8 @@ def _counts(all_tried: Sequence[Tried]) -> Iterator[str]:
     }
     derived, against = (sum(mark in row.comparison.say for row in found) for mark in (DERIVED, AGAINST))
     told = ", ".join(f"{count} are {verdict}" for verdict, count in by.items())
-    yield (f"Of {len(found)} comparisons {told}; {derived} of them are derived, and {against} speak against a claim or a "
-           "reading of it.")  # fmt: skip
+    yield (f"Of {len(found)} comparisons {told}; {derived} of them are derived, and {against} speak against a claim or "
+           "a reading of it.")  # fmt: skip
     yield ""
 
 
