@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from hashlib import blake2b
 from math import inf
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from sandbox.core.error import ConfigError, did_you_mean, explain
 
 Kind = Literal["mechanism", "sham"]
+Stands = Literal["for", "against", "derived"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,8 @@ class Comparison:
     """`reading` of `arm` minus `minus` (by default the same reading) of `than`, an arm or a number, paired by seed.
 
     Its criterion says where that difference is expected: `above` a number, `below` one, or `within` so much of 0. `say`
-    tells the expectation in words, and `control` what `than` is there for.
+    tells the expectation in words, and `control` what `than` is there for. It `stands` for the claim; against it, or
+    against a reading of it; or it is derived: it follows from how the system is built, and tries system and instrument.
     """
 
     name: str
@@ -32,6 +34,13 @@ class Comparison:
     below: float | None = None
     within: float | None = None
     control: str = ""
+    stands: Stands = "for"
+
+    @property
+    def said(self) -> str:
+        """What is expected, in one line, marked where it does not stand for the claim."""
+        line = " ".join(self.say.split())
+        return line if self.stands == "for" else f"({self.stands}) {line}"
 
     @property
     def region(self) -> tuple[float, float]:
@@ -90,7 +99,7 @@ class EssayClaim:
         experiment."""
         decides = ("arms", "exhibits", "seeds", "words", "settings")
         told = {key: value for key, value in asdict(self).items() if key in decides}
-        criteria = [[one.reading, one.arm, one.than, one.minus, *one.region] for one in self.comparisons]
+        criteria = [[one.reading, one.arm, one.than, one.minus, one.stands, *one.region] for one in self.comparisons]
         return blake2b(json.dumps([told, criteria], sort_keys=True).encode(), digest_size=4).hexdigest()
 
     @property
@@ -122,8 +131,9 @@ def parse(letter: str, node: Mapping[str, Any], settings: Mapping[str, Any] | No
     _needs(given, ("says", "done", "refuted"), where)
     claim = EssayClaim(letter, **given, **lists, comparisons=comparisons, ablations=ablations, settings=settings or {})
     _known_keys(claim.fast, ("seeds", "words", "exhibits"), f"fast of {where}")
-    if not claim.comparisons:
-        raise ConfigError(explain(expected=f"comparisons in {where}", got="none", do="Say what is set against what."))
+    if not any(one.stands == "for" for one in comparisons):
+        raise ConfigError(explain(expected=f"comparisons in {where} that stand for the claim", got="none",
+                                  do="Say what is set against what."))  # fmt: skip
     for one in claim.comparisons:
         for arm in (one.arm, one.than):
             if isinstance(arm, str):
@@ -143,6 +153,7 @@ def _comparison(name: str, node: Mapping[str, Any], where: str) -> Comparison:
     if sum(criterion is not None for criterion in (one.above, one.below, one.within)) != 1:
         raise ConfigError(explain(expected=f"one criterion in {where}: above, below or within", got=f"{dict(node)}",
                                   do="Say where the difference is expected."))  # fmt: skip
+    _each([one.stands], get_args(Stands), f"what {where} stands for")
     return one
 
 
@@ -150,7 +161,7 @@ def _ablation(name: str, node: Mapping[str, Any], where: str) -> Ablation:
     where = f"ablation '{name}' of {where}"
     given = dict(_known(Ablation, node, where, besides=("name",)))
     _needs(given, ("kind", "say", "of"), where)
-    _each([given["kind"]], ("mechanism", "sham"), f"the kind of {where}")
+    _each([given["kind"]], get_args(Kind), f"the kind of {where}")
     lists: dict[str, Any] = {key: tuple(given.pop(key, ())) for key in ("of", "words", "arms")}
     return Ablation(name, **given, **lists)
 

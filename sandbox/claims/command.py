@@ -15,10 +15,12 @@ from rich.table import Table
 
 from sandbox.claims.claim import EssayClaim, parse
 from sandbox.claims.evidence import How, gather, registered
-from sandbox.claims.page import WHOLE, Tried, number, write
+from sandbox.claims.page import WHOLE, Tried, number, p_value, write
 from sandbox.claims.verdict import Row, corrected, rows, together
 from sandbox.core.error import ConfigError, did_you_mean, explain
 from sandbox.studies import Studies, studies
+
+COLUMNS = ("claim", "expected", "measured", "control", "n", "difference [95 %]", "criterion", "Holm p", "verdict")
 
 
 def known(here: Studies | None = None) -> dict[str, EssayClaim]:
@@ -90,22 +92,12 @@ def _ablated(claim: EssayClaim, runs: Path, how: How) -> list[Row]:
 
 def _show(found: Sequence[Row], ablated: Sequence[Row]) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in (
-        "claim",
-        "expected",
-        "measured",
-        "control",
-        "n",
-        "difference [95 %]",
-        "criterion",
-        "Holm p",
-        "verdict",
-    ):
+    for name in COLUMNS:
         table.add_column(name, justify="right" if name in ("measured", "control", "n") else "left")
     for row in (*found, *ablated):
         interval = f"{number(row.difference.mean)} [{number(row.difference.low)}, {number(row.difference.high)}]"
-        said = f"{row.comparison.say} (without: {row.ablation})" if row.ablation else row.comparison.say
+        expected = row.comparison.said + (f" (without: {row.ablation})" if row.ablation else "")
         verdict = row.raw if row.ablation else row.verdict
-        table.add_row(row.claim, said, number(row.measured.mean), number(row.control.mean), str(row.difference.n),
-                      interval, row.comparison.criterion, f"{row.holm:.2g}", verdict)  # fmt: skip
+        table.add_row(row.claim, expected, number(row.measured.mean), number(row.control.mean), str(row.difference.n),
+                      interval, row.comparison.criterion, p_value(row.holm), verdict)  # fmt: skip
     Console(width=None if sys.stdout.isatty() else 200).print(table)

@@ -89,7 +89,7 @@ def _differences(axes: Axes, found: Sequence[Row]) -> None:
         axes.plot(scale(row.difference.mean), place, "D", color=ink, markersize=5)
         axes.text(1.01, place, f"{row.difference.mean:+.3g}\n[{row.difference.low:.3g}, {row.difference.high:.3g}]",
                   va="center", fontsize=7, color=INK)  # fmt: skip
-    axes.set_yticks(range(len(found)), [fill(row.comparison.say, 44) for row in reversed(found)], fontsize=7)
+    axes.set_yticks(range(len(found)), [fill(row.comparison.said, 44) for row in reversed(found)], fontsize=7)
     axes.grid(visible=False)
     legend = ("shaded: where the criterion expects the 95 % interval",
               "thin line: no difference; each row has its own scale",

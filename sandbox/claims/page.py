@@ -13,19 +13,17 @@ from sandbox.claims.verdict import LEVEL, Evidence, Row, Verdict, together
 
 WHOLE = "whole"  # what a row is called that is measured with nothing taken away
 
-DERIVED, AGAINST = "(derived) ", "(against) "
-
 HEAD = """# The essay's claims, tried
 
 Each claim of the essay became an experiment that could have come out otherwise. A comparison sets a reading of one
 arm against its control's, paired by seed. Its criterion says beforehand in which region the difference must lie:
 **supported** means that the whole 95 % interval lies there, and that this stands up to the number of comparisons on
 this page (Student's t test, Holm 1979, p ≤ {level}, {count} comparisons); **not supported** that the interval lies
-wholly outside; **undecided** anything else. A claim is supported where all its comparisons are, and not supported
-where one of them is not. "Not supported" is not corrected for their number: the page is strict with itself on both
-sides. Intervals are Student's below ten seeds and the percentile bootstrap from ten, as measured. A comparison marked
-(against) speaks against the claim, or against a reading of it; one marked (derived) follows from how its system is
-built, and shows that system and instruments are what they are meant to be.
+wholly outside; **undecided** anything else. A claim is supported where all comparisons that stand for it are, and not
+supported where one of them is not. "Not supported" is not corrected for their number: the page is strict with itself
+on both sides. Intervals are Student's below ten seeds and the percentile bootstrap from ten, as measured. A
+comparison marked (against) speaks against the claim, or against a reading of it; one marked (derived) follows from
+how its system is built, and shows that system and instruments are what they are meant to be.
 
 **The instruments.** H is the human's objective, P the process's, A the agent's. d(·, ·) is a distance of two of them,
 from 0 to 1: of rewards STARC, which ignores scale and shaping, of anything else rank-chord, which compares how they
@@ -43,7 +41,8 @@ with a folder of its own.
 
 @dataclass(frozen=True)
 class Tried:
-    """A claim with what it showed. `ablations`: {name: rows of its comparisons without that thing}."""
+    """A claim with what it showed: `rows`, one a comparison, and `ablated`, the same of each ablation, at the n of a
+    quick look; those that are called `WHOLE` are its comparisons at that n with nothing taken away."""
 
     claim: EssayClaim
     evidence: Evidence
@@ -71,7 +70,7 @@ def _counts(all_tried: Sequence[Tried]) -> Iterator[str]:
     by = {
         verdict: sum(row.verdict == verdict for row in found) for verdict in ("supported", "undecided", "not supported")
     }
-    derived, against = (sum(mark in row.comparison.say for row in found) for mark in (DERIVED, AGAINST))
+    derived, against = (sum(row.comparison.stands == what for row in found) for what in ("derived", "against"))
     told = ", ".join(f"{count} are {verdict}" for verdict, count in by.items())
     yield (f"Of {len(found)} comparisons {told}; {derived} of them are derived, and {against} speak against a claim or "
            "a reading of it.")  # fmt: skip
@@ -80,12 +79,13 @@ def _counts(all_tried: Sequence[Tried]) -> Iterator[str]:
 
 def _summary(all_tried: Sequence[Tried]) -> Iterator[str]:
     yield from _counts(all_tried)
-    yield "| claim | the essay says | comparisons | verdict |"
+    yield "| claim | the essay says | comparisons for it | verdict |"
     yield "|---|---|---|---|"
     for tried in all_tried:
-        supported = sum(row.verdict == "supported" for row in tried.rows)
+        mine = [row for row in tried.rows if row.comparison.stands == "for"]
+        supported = sum(row.verdict == "supported" for row in mine)
         yield (f"| [{tried.claim.letter}](#{_anchor(tried.claim)}) | {_line(tried.claim.says)} | "
-               f"{supported} of {len(tried.rows)} supported | **{together(tried.rows)}** |")  # fmt: skip
+               f"{supported} of {len(mine)} supported | **{together(tried.rows)}** |")  # fmt: skip
     yield ""
 
 
@@ -101,8 +101,9 @@ def _chapter(tried: Tried) -> Iterator[str]:
     yield ""
     yield f"**Verdict: {together(tried.rows)}.** {_registered(tried)}"
     yield ""
-    if against := [_line(row.comparison.say) for row in tried.rows if AGAINST in row.comparison.say and _holds(row)]:
-        yield f"**What speaks against it, or against a reading of it:** {'; '.join(against).replace(AGAINST, '')}."
+    if against := [_line(row.comparison.say) for row in tried.rows
+                   if row.comparison.stands == "against" and row.verdict == "supported"]:  # fmt: skip
+        yield f"**What speaks against it, or against a reading of it:** {'; '.join(against)}."
         yield ""
     yield f"![{_heading(claim)}](claims/{claim.letter}.png)"
     yield ""
@@ -113,7 +114,7 @@ def _chapter(tried: Tried) -> Iterator[str]:
         control = f"{number(row.control.mean)} ({one.control or one.than})"
         interval = f"{number(row.difference.mean)} [{number(row.difference.low)}, {number(row.difference.high)}]"
         measured = f"{_reading(row)} | {number(row.measured.mean)} | {control}"
-        yield (f"| {_line(one.say)} | {measured} | {row.difference.n} | {interval} | "
+        yield (f"| {_line(one.said)} | {measured} | {row.difference.n} | {interval} | "
                f"{one.criterion} | {p_value(row.holm)} | {row.verdict} |")  # fmt: skip
     yield ""
 
@@ -135,7 +136,7 @@ def _ablations(all_tried: Sequence[Tried]) -> Iterator[str]:
         for row in (row for row in tried.ablated if row.ablation != WHOLE):
             ablation, before = known[row.ablation], whole[row.comparison.name]
             interval = f"{number(row.difference.mean)} [{number(row.difference.low)}, {number(row.difference.high)}]"
-            yield (f"| {row.claim} | {_line(ablation.say)} | {ablation.kind} | {_line(row.comparison.say)} | "
+            yield (f"| {row.claim} | {_line(ablation.say)} | {ablation.kind} | {_line(row.comparison.said)} | "
                    f"{row.difference.n} | {number(before.difference.mean)}, {before.raw} | {interval} | {row.raw} | "
                    f"{_right(before.raw, row.raw, ablation.kind)} |")  # fmt: skip
     yield ""
@@ -173,10 +174,6 @@ def _registered(tried: Tried) -> str:
 
 def _line(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
-
-
-def _holds(row: Row) -> bool:
-    return row.verdict == "supported"
 
 
 def _reading(row: Row) -> str:

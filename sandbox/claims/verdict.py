@@ -54,6 +54,7 @@ class Row:
         """As a line of JSON."""
         one = self.comparison
         return {"claim": self.claim, "comparison": one.name, "ablation": self.ablation, "says": one.say,
+                "stands": one.stands,
                 "reading": one.reading, "arm": one.arm, "than": one.than, "measured": self.measured.mean,
                 "control": self.control.mean, "n": self.difference.n, "difference": self.difference.mean,
                 "interval": [self.difference.low, self.difference.high], "criterion": one.criterion, "p": self.p,
@@ -117,8 +118,9 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def together(found: Sequence[Row]) -> Verdict:
-    """Of a whole claim: supported where all its comparisons are, not supported where one is not, else undecided."""
-    said = {row.verdict for row in found}
+    """Of a whole claim, by the comparisons that stand for it: supported where all are, not supported where one is not,
+    else undecided."""
+    said = {row.verdict for row in found if row.comparison.stands == "for"}
     if said == {"supported"}:
         return "supported"
     return "not supported" if "not supported" in said else "undecided"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from dataclasses import dataclass, replace
 from math import inf, nan
 from pathlib import Path
@@ -36,6 +37,7 @@ class Coin:
         return {"heads": {"weight": self.bias + noise}, "tails": {"weight": noise / 2}}
 
 
+HEAVY = {"say": "heads weigh more", "reading": "weight", "arm": "coin/heads", "than": "coin/tails", "above": 0.5}
 NODE = {
     "says": "Coins are not fair.",
     "done": "They were weighed.",
@@ -43,8 +45,7 @@ NODE = {
     "title": "Coins",
     "seeds": 8,
     "exhibits": {"coin": {"_target_": f"{Coin.__module__}.Coin"}},
-    "comparisons": {"heavy": {"say": "heads weigh more", "reading": "weight", "arm": "coin/heads", "than": "coin/tails",
-                              "above": 0.5}},
+    "comparisons": {"heavy": HEAVY},
     "ablations": {"fair": {"kind": "mechanism", "say": "no bias", "of": ["heavy"], "exhibits": {"coin": {"bias": 0.0}}},
                   "heavier": {"kind": "sham", "say": "more bias", "of": ["heavy"],
                               "exhibits": {"coin": {"bias": 2.0}}}},
@@ -82,7 +83,9 @@ def test_every_letter_of_the_essay_is_there_and_says_what_would_refute_it() -> N
     ("node", "said"),
     [
         ({"sayz": 1}, "a key of claim/z.yaml; got 'sayz'. Did you mean 'says'"),
-        ({"comparisons": {}}, "comparisons in claim/z.yaml; got none"),
+        ({"comparisons": {}}, "comparisons in claim/z.yaml that stand for the claim; got none"),
+        ({"comparisons": {"heavy": {**HEAVY, "stands": "against"}}}, "that stand for the claim; got none"),
+        ({"comparisons": {"heavy": {**HEAVY, "stands": "fore"}}}, "Did you mean 'for'"),
         ({"comparisons": {"a": {"say": "x", "reading": "x", "arm": "coin/a", "than": 0.0}}}, "above, below or within"),
         ({"comparisons": {"a": {"say": "x", "reading": "x", "arm": "cain/a", "than": 0.0, "above": 1}}},
          "an arm in comparison 'a' of claim/z.yaml; got 'cain'. Did you mean 'coin'"),
@@ -145,6 +148,15 @@ def test_support_that_does_not_stand_up_to_the_number_of_comparisons_is_undecide
     assert together([weak]) == "supported"
     assert together(many) == "undecided"
     assert together([weak, row([1.0, 1.1, 0.9], above=2)]) == "not supported"
+
+
+def test_what_stands_against_a_claim_does_not_decide_it() -> None:
+    good, bad = row([1.0, 1.1, 0.9], above=0.5), row([1.0, 1.1, 0.9], above=2, stands="against")
+    assert (bad.verdict, together([good, bad])) == ("not supported", "supported")
+    assert together([row([1.0, 1.1, 0.9], above=2), row([1.0, 1.1, 0.9], above=0.5, stands="derived")]) == (
+        "not supported"
+    )
+    assert (good.comparison.said, bad.comparison.said) == ("it is so", "(against) it is so")
 
 
 def test_holm_by_hand() -> None:
@@ -232,3 +244,59 @@ def test_a_table_a_page_and_lines_of_json(tmp_path: Path, monkeypatch, capsys) -
     assert "z: supported" in capsys.readouterr().out
     with pytest.raises(ConfigError, match="the letter of a claim; got 'y'"):
         claims(["y"], fast=True, ablations=False, runs=tmp_path, page=None, as_json=None, command="")
+
+
+# ---- registered, and on the loop ------------------------------------------------------------------------------------
+
+
+def git(*words: str) -> None:
+    subprocess.run(["git", "-c", "user.name=x", "-c", "user.email=x@x", *words], check=True, capture_output=True)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stranger's working folder, under git, with a claim about two runs of the loop."""
+    node = {key: value for key, value in NODE.items() if key not in ("exhibits", "ablations", "figure")}
+    rates = {"z_slow": 0.01, "z_fast": 0.2}
+    conf = tmp_path / "conf"
+    (conf / "claim").mkdir(parents=True)
+    (conf / "experiment" / "claim").mkdir(parents=True)
+    for name, rate in rates.items():
+        (conf / "experiment" / "claim" / f"{name}.yaml").write_text(
+            "# @package _global_\ndefaults:\n  - override /preset: null\n  - override /task: quadratic\n"
+            "  - override /rule: sgd\n  - override /meta_learner: none\n  - override /meter: [performance]\n"
+            f"label: {name}\nsteps: 2\nrule:\n  lr: {rate}\n")  # fmt: skip
+    comparison = {"say": "haste lowers P", "reading": "performance/process", "arm": "z_fast", "than": "z_slow",
+                  "below": -0.1}  # fmt: skip
+    ablation = {"kind": "mechanism", "say": "no haste", "of": ["haste"], "arms": ["z_fast"],
+                "words": ["rule.lr=0.01"]}  # fmt: skip
+    points = {"slow": "z_slow", "fast": "z_fast"}
+    claim = {**node, "arms": list(rates), "comparisons": {"haste": comparison}, "ablations": {"none": ablation},
+             "seeds": 4, "fast": {"seeds": 3}, "figure": {"reading": "performance/process", "points": points}}  # fmt: skip
+    (conf / "claim" / "z.yaml").write_text(yaml.safe_dump(claim))
+    monkeypatch.chdir(tmp_path)
+    git("init", "-q")
+    return tmp_path
+
+
+def tried(folder: Path, **how) -> tuple[list[dict], str]:
+    """The rows and the page of `sandbox claims z`."""
+    given = {"fast": False, "ablations": False, "page": None, "command": "sandbox claims z", "jobs": 1, **how}
+    claims(["z"], runs=folder / "claims", as_json=folder / "rows.json", **given)
+    return json.loads((folder / "rows.json").read_text()), (folder / "claims" / "claims.md").read_text()
+
+
+def test_a_claim_about_runs_says_whether_its_criteria_are_older(folder: Path) -> None:
+    found, page = tried(folder, fast=True, ablations=True)
+    assert [(one["n"], one["raw"]) for one in found] == [(3, "supported"), (3, "not supported")]
+    assert "Its criteria are in no commit" in page
+    git("add", "conf")
+    git("commit", "-qm", "criteria")
+    _, page = tried(folder)
+    assert "those of commit" in page
+    assert "mended since" not in page
+    text = folder / "conf" / "claim" / "z.yaml"
+    text.write_text(text.read_text().replace("Coins are not fair.", "Haste makes waste."))
+    assert "Its words were mended since" in tried(folder)[1]
+    text.write_text(text.read_text().replace("below: -0.1", "below: -0.2"))
+    assert "differed from their last commit" in tried(folder)[1]  # another criterion: measured anew
