@@ -76,12 +76,12 @@ class CrossEffect:
         after = extrapolated(self.strength, training) if self.strength else before
         again, count = descend(lambda w: 3 * mean(w), (-1.0, 0.5)), self.behaviours // 4
         near = [end + 0.3 * rng.normal(size=(count, 2)) for end in (before, after, [np.log(3), -np.log(9)])]
-        set_ = np.concatenate([2 * rng.normal(size=(self.behaviours - 3 * count, 2)), *near])
+        points = np.concatenate([2 * rng.normal(size=(self.behaviours - 3 * count, 2)), *near])
 
         def legs(process: Callable[[Array], float], agent: Array) -> Legs:
-            human = np.array([-risk(w, test) for w in set_])
-            words = np.array([-process(w) for w in set_])
-            return Legs(human, words, words, np.array([believed(agent, w, test) for w in set_]))
+            human = np.array([-risk(w, test) for w in points])
+            words = np.array([-process(w) for w in points])
+            return Legs(human, words, words, np.array([believed(agent, w, test) for w in points]))
 
         return legs(mean, before), legs(spread, after), legs(lambda w: 3 * mean(w), again)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -57,7 +58,7 @@ class Reliance:
 
 
 @dataclass(frozen=True)
-class _Changed:
+class _Changed(ABC):
     """The task with examples changed in the inputs `probe`, of which the objective is what the change does."""
 
     task: Task
@@ -82,8 +83,9 @@ class _Changed:
         """{"x": the versions of all examples, one after the other}."""
         return {"x": torch.cat(self.versions(self.task.sample(task, act, noise, split)["x"]))}
 
+    @abstractmethod
     def versions(self, x: Tensor) -> list[Tensor]:
-        raise NotImplementedError
+        """Each changed in another way, [n, inputs]."""
 
 
 @dataclass(frozen=True)

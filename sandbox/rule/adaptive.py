@@ -44,6 +44,11 @@ def learned(x: Tensor) -> Decay:
 # ---- phi ------------------------------------------------------------------------------------------------------------
 
 
+def without(phi: Params, *names: str) -> Params:
+    """phi without what a rule has besides, for the rule that it stands on."""
+    return {name: leaf for name, leaf in phi.items() if name not in names}
+
+
 def in_range(rule: Any, decays: tuple[str, ...]) -> None:
     """Raises `ConfigError` where a field starts where no edit can bring it: what torch.optim refuses, and eps of 0."""
     bounds: dict[str, tuple[str, Callable[[float], bool]]] = {

@@ -13,6 +13,7 @@ from torch.func import grad
 
 from sandbox.core.error import ConfigError, explain
 from sandbox.core.protocols import Batch, Params, Reach
+from sandbox.rule import adaptive
 from sandbox.rule.adam import Adam
 
 
@@ -50,10 +51,10 @@ class Environments(Adam):
         return {**phi, "strength": torch.full_like(phi["lr"], log(self.strength))}
 
     def readable(self, phi: Params) -> Params:
-        return {**super().readable(_adam(phi)), "strength": phi["strength"].exp()}
+        return {**super().readable(adaptive.without(phi, "strength")), "strength": phi["strength"].exp()}
 
     def place(self, phi: Params) -> Params:
-        return super().place(_adam(phi))
+        return super().place(adaptive.without(phi, "strength"))
 
     def loss(self, phi: Params, params: Params, slots: Params, batch: Batch, reach: Reach) -> Tensor:
         grown = (slots["age"] / self.warmup).clamp(max=1) if self.warmup else 1.0
@@ -81,10 +82,6 @@ def _member(batch: Batch) -> Tensor:
         raise ConfigError(explain(expected='batches that say with "environment" where an example is from',
                                   got=", ".join(batch), do="Take such a task, as in task=two_bits."))  # fmt: skip
     return batch["environment"]
-
-
-def _adam(phi: Params) -> Params:
-    return {name: leaf for name, leaf in phi.items() if name != "strength"}
 
 
 def _mean(each: Tensor, there: Tensor) -> Tensor:

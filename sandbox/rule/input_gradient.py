@@ -43,10 +43,10 @@ class InputGradient(Adam):
         return {**phi, "strength": torch.full_like(phi["lr"], self.strength)}
 
     def readable(self, phi: Params) -> Params:
-        return {**super().readable(_adam(phi)), "strength": phi["strength"].clamp(min=0)}
+        return {**super().readable(adaptive.without(phi, "strength")), "strength": phi["strength"].clamp(min=0)}
 
     def place(self, phi: Params) -> Params:
-        return super().place(_adam(phi))
+        return super().place(adaptive.without(phi, "strength"))
 
     def loss(self, phi: Params, params: Params, slots: Params, batch: Batch, reach: Reach) -> Tensor:
         x = torch.zeros_like(batch["x"][:1]) if self.at == "origin" else batch["x"]
@@ -61,7 +61,3 @@ class InputGradient(Adam):
         slope = grad(seen)(x).flatten(1)[:, list(self.probe)]
         penalty = slope.square().sum(dim=1).mean()
         return adaptive.process(params, batch, reach) + phi["strength"].clamp(min=0) * penalty
-
-
-def _adam(phi: Params) -> Params:
-    return {name: leaf for name, leaf in phi.items() if name != "strength"}

@@ -15,11 +15,11 @@ from sandbox.core.policy import choose
 from sandbox.core.protocols import Act, Batch, Params, Split
 from sandbox.core.random import index
 from sandbox.task.episodes import minus_return, noise_of, padded
-from sandbox.task.grid import MOVES, neighbours
+from sandbox.task.grid import MOVES, Corner, neighbours
 
 
 @dataclass(frozen=True)
-class CoinGrid:
+class CoinGrid(Corner):
     """An agent on a grid of `size` · `size` cells sees where it stands and where the coin lies (two one-hots), and
     stays or moves by one cell; walls hold it. A goal pays 1, once, and ends the episode; else `steps` do. It starts on
     any cell but the coin's and the corner (top, right). A batch is `episodes` episodes (`core/policy.py`).
@@ -46,33 +46,12 @@ class CoinGrid:
                 do="There must be a way to go."))  # fmt: skip
 
     @property
-    def cells(self) -> int:
-        return self.size**2
-
-    @property
-    def corner(self) -> int:
-        """The number of the top right cell; cells are counted row by row."""
-        return self.size - 1
-
-    @property
     def noise(self) -> Mapping[str, int]:
         return noise_of(0, self.episodes * (2 + self.cells + self.steps))
 
     @property
-    def inputs(self) -> int:
-        return 2 * self.cells
-
-    @property
     def outputs(self) -> int:
         return len(MOVES) + self.value
-
-    @property
-    def deployment(self) -> Split:
-        return "test"
-
-    def draw(self, noise: Tensor, *, held_out: bool) -> Params:
-        """{}: there is one task."""
-        return {}
 
     def sample(self, task: Params, act: Act, noise: Tensor, split: Split) -> Batch:
         """A batch of episodes."""

@@ -11,11 +11,11 @@ from torch import Tensor
 
 from sandbox.core.error import ConfigError, explain
 from sandbox.core.protocols import Act, Batch, Params, Split, Table
-from sandbox.task.grid import MOVES, neighbours
+from sandbox.task.grid import MOVES, Corner, neighbours
 
 
 @dataclass(frozen=True)
-class CoinLevels:
+class CoinLevels(Corner):
     """The agent, moves and walls of the task `coin_grid`, in closed form. An example is a level, which is where the
     coin lies: its `x` [cells, 2 · cells] is what is seen wherever the agent may stand, and a prediction [cells, 5]
     holds the logits of its policy there. P is minus the discounted chance that its `goal` is reached, summed over the
@@ -47,33 +47,12 @@ class CoinLevels:
                                       do="One is a share of levels, the other is per step."))  # fmt: skip
 
     @property
-    def cells(self) -> int:
-        return self.size**2
-
-    @property
-    def corner(self) -> int:
-        """The number of the top right cell; cells are counted row by row."""
-        return self.size - 1
-
-    @property
     def noise(self) -> Mapping[str, int]:
         return {"draw": 0, "train": 0, "practice": 0, "gate": 0, "test": 0}
 
     @property
-    def inputs(self) -> int:
-        return 2 * self.cells
-
-    @property
     def outputs(self) -> int:
         return len(MOVES)
-
-    @property
-    def deployment(self) -> Split:
-        return "test"
-
-    def draw(self, noise: Tensor, *, held_out: bool) -> Params:
-        """{}: there is one task."""
-        return {}
 
     def sample(self, task: Params, act: Act, noise: Tensor, split: Split) -> Batch:
         """The levels of a split: {"x": [n, cells, 2 · cells], "coin": [n], "weight": [n], of mean 1}."""
