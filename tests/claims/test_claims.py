@@ -272,7 +272,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
                 "words": ["rule.lr=0.01"]}  # fmt: skip
     points = {"slow": "z_slow", "fast": "z_fast"}
     claim = {**node, "arms": list(rates), "comparisons": {"haste": comparison}, "ablations": {"none": ablation},
-             "seeds": 4, "fast": {"seeds": 3}, "figure": {"reading": "performance/process", "points": points}}  # fmt: skip
+             "seeds": 4, "fast": {"seeds": 3},
+             "figure": {"reading": "performance/process", "points": points}}  # fmt: skip
     (conf / "claim" / "z.yaml").write_text(yaml.safe_dump(claim))
     monkeypatch.chdir(tmp_path)
     git("init", "-q")
