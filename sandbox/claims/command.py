@@ -44,14 +44,14 @@ def claims(letters: Sequence[str], *, fast: bool, ablations: bool, runs: Path, p
         if letter not in there:
             raise ConfigError(explain(expected="the letter of a claim", got=f"'{letter}'",
                                       do=did_you_mean(letter, there)))  # fmt: skip
-    began, tried = time.monotonic(), list[Tried]()
+    began, tried, anew = time.monotonic(), list[Tried](), not any(runs.glob("*/"))
     for letter in letters or list(there):
         print(f"claim {letter}: {there[letter].title}", file=sys.stderr, flush=True)
         tried.append(_try(there[letter], runs, fast=fast, ablations=ablations, how=how))
     all_rows = corrected([row for one in tried for row in one.rows])
     tried = [replace(one, rows=tuple(row for row in all_rows if row.claim == one.claim.letter)) for one in tried]
     minutes = (time.monotonic() - began) / 60
-    took = f" in {minutes:.0f} minutes, beside what was measured already"
+    took = f" in {minutes:.0f} minutes" + ("" if anew else ", beside what was measured already")
     ablated = [row for one in tried for row in one.ablated if row.ablation != WHOLE]
     _show(all_rows, ablated)
     print(f"{', '.join(f'{one.claim.letter}: {together(one.rows)}' for one in tried)}  ({minutes:.1f} minutes)")
