@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -228,9 +227,7 @@ def test_ten_thousand_steps_of_32_seeds_are_ten_megabytes(tmp_path):
     writer = Writer(packed=True)
     (tmp_path / lineage.LINEAGE).write_text("".join(writer.write(step) + "\n" for step in made))
     assert (tmp_path / lineage.LINEAGE).stat().st_size <= 1_000_000
-    began = time.process_time()
-    assert len(lineage.read(tmp_path)) == 1001
-    assert time.process_time() - began < 0.5  # a tenth of a second each thousand, and room for a slow machine
+    assert len(lineage.read(tmp_path)) == 1001  # how long it takes is told by scripts/bench_read.py
 
 
 def test_no_lineage_is_told(tmp_path):
