@@ -227,7 +227,7 @@ def test_ten_thousand_steps_of_32_seeds_are_ten_megabytes(tmp_path):
     writer = Writer(packed=True)
     (tmp_path / lineage.LINEAGE).write_text("".join(writer.write(step) + "\n" for step in made))
     assert (tmp_path / lineage.LINEAGE).stat().st_size <= 1_000_000
-    assert len(lineage.read(tmp_path)) == 1001  # how long it takes is told by scripts/bench_read.py
+    assert len(lineage.read(tmp_path)) == 1001  # how long it takes is told by scripts/bench_lineage.py
 
 
 def test_no_lineage_is_told(tmp_path):
